@@ -1,0 +1,78 @@
+# %% [markdown]
+# # A network that learns from messages
+#
+# Below, a small network learns a curve it has never seen. Watch the top row: outputs run forward (blue), and then a
+# **message** runs back, from the loss to the first weight. It is eight numbers wide. Each node that it passes reads it, changes
+# its own parameter a little, and writes the next one. After five rounds the curve fits. Nobody computed a gradient.
+
+# %% tags=["hide-input"]
+import base64
+
+import jax
+from IPython.display import HTML
+
+import mplp_lite as mplp
+from mplp_lite import film
+
+protocol = mplp.Protocol(mplp.mlp(1, 20, 20, 1), mplp.GRU(message=8, hidden=15))
+rule = mplp.load_pretrained("sinusoid", protocol)
+episode = mplp.tasks.Sinusoids().evaluation_episode(jax.random.key(1))
+run, trails = film.record(protocol, rule, protocol.prior(jax.random.key(3)), episode)
+gif = base64.b64encode(film.film(protocol, run, trails, episode)).decode()
+alt = (
+    "Film: outputs travel forward through ten nodes, a message of eight coloured"
+    " squares travels back, and the network's prediction bends into a sinusoid"
+)
+HTML(f'<img alt="{alt}" src="data:image/gif;base64,{gif}" style="max-width:100%">')
+
+# %% [markdown]
+# *The first example's message at the first unit of each node, as it really was; colours show the values of its channels.*
+#
+# ## What this is
+#
+# In 2020 Ettore Randazzo, Eyvind Niklasson and Alexander Mordvintsev asked what is left of backpropagation when you keep its
+# *roads*, forward and back through the network, but let the *traffic* be learned.
+#
+# :::{admonition} The paper, abstract
+# :class: paper-says
+# We present a novel method for learning the weights of an artificial neural network - a Message Passing Learning
+# Protocol (MPLP). In MPLP, we abstract every operations occurring in ANNs as independent agents. Each agent is responsible
+# for ingesting incoming multidimensional messages from other agents, updating its internal state, and generating
+# multidimensional messages to be passed on to neighbouring agents.
+# :::
+#
+# Backpropagation sends one number back to each unit: a derivative. MPLP sends a vector, and what it means is up to two learned
+# functions, `g` that makes messages and `f` that turns them into updates:
+#
+# $$
+# m_i = g(m_j, w_{ij}, x_i), \qquad w_{ij} \leftarrow w_{ij} + f(m_j, w_{ij}, x_i).
+# $$
+#
+# They are found by **meta-training**: let a network learn with them for a few steps, see how good it is, improve them, repeat.
+#
+# ## What you can do here
+#
+# - **Read** {doc}`07_sinusoids`: the paper's first experiment, from the task to the remade figure.
+# - **Run** it: the rocket at the top of a chapter opens it on Colab; on your machine, `make book`.
+# - **Reuse** it: everything is in the package `mplp_lite`. A whole learning network takes six lines.
+
+# %%
+net = mplp.mlp(1, 20, 20, 1)
+protocol = mplp.Protocol(net, mplp.GRU(message=8, hidden=15))
+rule = mplp.load_pretrained("sinusoid", protocol)
+
+state = protocol.init(jax.random.key(0), batch=10)
+for x, y in zip(episode.xs, episode.ys):
+    state, trail = protocol.update(rule, state, x, y)
+
+# %% [markdown]
+# And the network it leaves behind is an ordinary one:
+
+# %%
+loss = protocol.loss(state, episode.x_held_out, episode.y_held_out)
+print(f"eval loss {loss:.4f}, no gradient used")
+assert loss < 0.01
+
+# %% [markdown]
+# The words of this book: operations are **nodes**, joined by **arrows**; what comes back is a **message**; what a node's
+# learner remembers is its **carry**; a network's own training is the **inner** loop, the search for the rule the **outer** one.

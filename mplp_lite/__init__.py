@@ -1,0 +1,55 @@
+"""MPLP, small: networks that learn by passing messages, and the meta-training that teaches them how.
+
+After Randazzo, Niklasson, Mordvintsev: MPLP: Learning a Message Passing Learning Protocol (arXiv 2007.00970).
+"""
+
+from importlib.metadata import version as _version
+
+from . import baselines, data, evaluate, learners, losses, meta, nodes, recipes, standardize, tasks
+from .builders import connect, mlp, sequential
+from .graph import Arrow, Backward, Forward, Graph, Node, Seed, walk
+from .learners import GRU, Learner, Stateless
+from .network import State
+from .protocol import Protocol, Rule
+from .published import load_published, load_published_prior
+from .weights import WeightsError, load, load_card, load_pretrained, pretrained, pretrained_path, save
+
+__version__ = _version("mplp-lite")
+
+__all__ = [
+    "GRU",
+    "Arrow",
+    "Backward",
+    "Forward",
+    "Graph",
+    "Learner",
+    "Node",
+    "Protocol",
+    "Rule",
+    "Seed",
+    "State",
+    "Stateless",
+    "WeightsError",
+    "baselines",
+    "connect",
+    "data",
+    "evaluate",
+    "learners",
+    "load",
+    "load_card",
+    "load_pretrained",
+    "load_published",
+    "load_published_prior",
+    "losses",
+    "meta",
+    "mlp",
+    "nodes",
+    "pretrained",
+    "pretrained_path",
+    "recipes",
+    "save",
+    "sequential",
+    "standardize",
+    "tasks",
+    "walk",
+]

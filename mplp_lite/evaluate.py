@@ -1,0 +1,151 @@
+"""How well a rule teaches: whole inner runs on tasks it has never seen, and their statistics (section 4, Figure 2)."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .network import Network, State
+from .tasks import Episode, Sinusoids
+
+
+class Run(NamedTuple):
+    """One inner run, step by step; with a leading axis of runs where there are several.
+
+    Attributes:
+        predictions: on the held-out inputs before and after each step, `(steps + 1, n, units)`.
+        train_loss: after each step on all examples seen so far, `(steps,)`.
+        eval_loss: on the held-out examples before and after each step, `(steps + 1,)`.
+    """
+
+    predictions: Array
+    train_loss: Array
+    eval_loss: Array
+
+
+def inner_run(network: Network, rule: Any, state: State, episode: Episode) -> Run:
+    """Lets `network` learn the episode from `state` and records how well it does.
+
+    Args:
+        network: a `Protocol`, or a baseline.
+        rule: how to learn; `None` for baselines.
+        state: where the run starts.
+        episode: what to learn.
+
+    Raises:
+        ValueError, TypeError: see `Protocol.update`.
+    """
+    held_out = episode.x_held_out, episode.y_held_out
+
+    def step(state, t):
+        state, _ = network.update(rule, state, episode.xs[t], episode.ys[t])
+        record = network.predict(state, held_out[0]), _loss_so_far(network, state, episode, t), network.loss(state, *held_out)
+        return state, record
+
+    first = network.predict(state, held_out[0]), network.loss(state, *held_out)
+    _, (predictions, train_loss, eval_loss) = jax.lax.scan(step, state, jnp.arange(len(episode.xs)))
+    return Run(_prepend(first[0], predictions), train_loss, _prepend(first[1], eval_loss))
+
+
+def _loss_so_far(network, state, episode, t):
+    """Mean loss on the examples of steps 0..t."""
+    steps, batch = episode.xs.shape[:2]
+    flat = (values.reshape(steps * batch, -1) for values in (episode.xs, episode.ys))
+    per_example = sum(losses.mean(axis=-1) for losses in network.unit_losses(state, *flat).values())
+    seen = jnp.arange(steps * batch) < (t + 1) * batch
+    return jnp.where(seen, per_example, 0.0).sum() / seen.sum()
+
+
+def _prepend(first, rest):
+    return jnp.concatenate([first[None], rest])
+
+
+def sinusoid_runs(
+    network: Network, rule: Any, task: Sinusoids, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None
+) -> Run:
+    """Inner runs on fresh sinusoids, judged on the grid `linspace(-5, 5, 100)`, all with a leading axis `(runs, ...)`.
+
+    The same key gives every network the same tasks, batches and priors.
+
+    Args:
+        network: a `Protocol`, or a baseline.
+        rule: how to learn; `None` for baselines.
+        task: steps and batch of each run.
+        key: draws tasks and priors.
+        runs: how many, `>= 1`.
+        prior: where all runs start; fresh random priors by default.
+
+    Raises:
+        ValueError: if `runs < 1`.
+    """
+    return _sinusoid_runs(network, rule, task, _run_keys(key, runs), prior)
+
+
+@partial(jax.jit, static_argnames=("network", "task"))
+def _sinusoid_runs(network, rule, task, keys, prior):
+    def one(key):
+        task_key, prior_key = jax.random.split(key)
+        start = network.prior(prior_key) if prior is None else prior
+        return inner_run(network, rule, network.begin(start, task.batch), task.evaluation_episode(task_key))
+
+    return jax.vmap(one)(keys)
+
+
+def _run_keys(key, runs):
+    if runs < 1:
+        raise ValueError(f"runs={runs} was given; at least 1 is needed.")
+    return jax.random.split(key, runs)
+
+
+def summary(losses: Array) -> dict[str, list[float]]:
+    """Mean, standard deviation and median over runs, per step.
+
+    Args:
+        losses: `(runs, steps)`.
+    """
+    statistics = {"mean": np.mean, "sd": np.std, "median": np.median, "max": np.max}
+    return {name: [float(f"{value:.6g}") for value in of(np.asarray(losses), axis=0)] for name, of in statistics.items()}
+
+
+def classification_runs(network: Network, rule: Any, train, test, key: Array, steps: int = 20, batch: int = 8, runs: int = 100) -> Array:
+    """Accuracy on the whole test part before and after each inner step, `(runs, steps + 1)`, from fresh random priors (Table 1).
+
+    Each run sees `steps * batch` different training images once.
+
+    Args:
+        network: a `Protocol`, or a baseline.
+        rule: how to learn; `None` for baselines.
+        train: `(images (n, units), one-hot labels (n, classes))`.
+        test: the same for the images that are counted.
+        key: draws images and priors.
+        steps: inner steps.
+        batch: images per inner step.
+        runs: how many, `>= 1`.
+
+    Raises:
+        ValueError: if the training part is smaller than a run, or `runs < 1`.
+    """
+    if steps * batch > len(train[0]):
+        raise ValueError(f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given.")
+    one = partial(_classification_run, network, rule, train, test, steps, batch)
+    return jax.lax.map(one, _run_keys(key, runs))
+
+
+@partial(jax.jit, static_argnames=("network", "steps", "batch"))
+def _classification_run(network, rule, train, test, steps, batch, key):
+    image_key, prior_key = jax.random.split(key)
+    chosen = jax.random.permutation(image_key, len(train[0]))[: steps * batch].reshape(steps, batch)
+
+    def accuracy(state):
+        return (network.predict(state, test[0]).argmax(-1) == test[1].argmax(-1)).mean()
+
+    def step(state, indices):
+        state, _ = network.update(rule, state, train[0][indices], train[1][indices])
+        return state, accuracy(state)
+
+    start = network.init(prior_key, batch)
+    return _prepend(accuracy(start), jax.lax.scan(step, start, chosen)[1])

@@ -1,0 +1,145 @@
+"""Where a run lives on disk: checkpoints, learning curve, finished rule; all written atomically."""
+
+import csv
+import fcntl
+import io
+import json
+import platform
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import meta, weights
+from .protocol import Rule
+from .recipes import Recipe
+
+COLUMNS = ("step", "loss", "hint", "held_out", "gradient", "skipped")
+
+
+class RunError(RuntimeError):
+    """A run that cannot start or go on, and why."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a run lives: `checkpoint.npz`, `curve.csv`, and at the end `rule.npz` with its card `rule.json`.
+
+    Attributes:
+        path: the folder; made if it is missing.
+        recipe: what is trained there.
+        seed: what it is trained with.
+    """
+
+    path: Path
+    recipe: Recipe
+    seed: int
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last good checkpoint."""
+        return self.path / "checkpoint.npz"
+
+    @property
+    def curve(self) -> Path:
+        """The learning curve."""
+        return self.path / "curve.csv"
+
+    @property
+    def rule(self) -> Path:
+        """The finished rule."""
+        return self.path / "rule.npz"
+
+    @contextmanager
+    def locked(self):
+        """Keeps a second run out of the folder.
+
+        Raises:
+            RunError: if another run holds it, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "w")
+        except OSError as error:
+            raise RunError(f"Cannot write in {self.path} ({error.strerror}); choose another --out.") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(f"Another run is at work in {self.path}; choose another --out or wait for it.") from error
+            yield
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What tells this run from others, as JSON can hold it."""
+        return {"recipe": self.recipe.as_dict(), "seed": self.seed}
+
+    def save(self, step: int, state: meta.MetaState, rows: list[dict]) -> None:
+        """Writes curve and checkpoint, each atomically.
+
+        Raises:
+            OSError: if that fails; the last good checkpoint is then still there.
+        """
+        weights.write_atomically(self.curve, _to_csv(rows))
+        about = json.dumps({**self.run, "step": step})
+        weights.write_atomically(self.checkpoint, weights.pack({**weights.named_leaves(state), "about": np.asarray(about)}))
+
+    def restore(self, template: meta.MetaState) -> tuple[int, meta.MetaState, list[dict]] | None:
+        """Step, state and curve of the last good checkpoint; `None` if there is none yet.
+
+        Args:
+            template: a state with the right shapes and dtypes.
+
+        Raises:
+            RunError: if the checkpoint belongs to another recipe or seed, or is damaged.
+        """
+        if not self.checkpoint.exists():
+            return None
+        try:
+            arrays = weights.unpack(self.checkpoint.read_bytes(), str(self.checkpoint))
+            about = json.loads(str(arrays.pop("about")))
+            self._check_same_run(about)
+            state = weights.from_named(template, arrays)
+        except (weights.WeightsError, ValueError, KeyError) as error:
+            raise RunError(f"{self.checkpoint} is no good checkpoint ({error}); move it away to start anew.") from error
+        rows = [row for row in read_curve(self.curve) if row["step"] <= about["step"]]
+        return about["step"], state, rows
+
+    def finish(self, rule: Rule, card: dict[str, Any]) -> None:
+        """Writes the rule and its card.
+
+        Raises:
+            OSError: if that fails.
+        """
+        weights.save(self.rule, rule, {**self.run, "steps": self.recipe.steps, "versions": versions(), **card})
+
+    def _check_same_run(self, about):
+        ours = {**self.recipe.as_dict(), "seed": self.seed}
+        theirs = {**about["recipe"], "seed": about["seed"]}
+        different = [f"{key} {theirs.get(key)!r}, not {value!r}" for key, value in ours.items() if theirs.get(key) != value]
+        if different:
+            raise RunError(f"{self.path} holds a run with {'; '.join(different)}; repeat its settings or choose another --out.")
+
+
+def _to_csv(rows):
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """The rows of a learning curve, by column: see `COLUMNS`."""
+    with open(path, newline="") as file:
+        return [{key: (int if key in ("step", "skipped") else float)(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on, and the kind of machine."""
+    packages = {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
+    return packages | {"python": platform.python_version(), "device": jax.devices()[0].device_kind}

@@ -1,0 +1,114 @@
+"""Learners: what speaks for a node on the way back. `f` proposes an update of its parameter, `g` makes its message (eq. 1-3, 6-8).
+
+A learner sees one synapse, one bias, one unit at a time; all of a node share its parameters. What it reads comes in pieces
+that broadcast against each other to `(b, *shape, channels)`, so nothing is replicated before it has to be.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from .layers import Dense, Perceptron
+from .nodes import Operation
+
+
+class Thought(NamedTuple):
+    """What a learner answers.
+
+    Attributes:
+        carry: the new carry, `(b, *shape, c)`, or `None`.
+        update: the proposed change of the parameter, in its shape, averaged over the batch; `None` without parameter.
+        message: what goes back, one message per input unit, `(b, units, m)`.
+    """
+
+    carry: Array | None
+    update: Array | None
+    message: Array
+
+
+class Learner(nn.Module):
+    """Base of all learners; subclass it to write your own.
+
+    Attributes:
+        message: channels of a message, `>= 1`.
+        first_scale: what updates are multiplied with before meta-training: the paper's 0.2 x the deviation of fresh weights.
+    """
+
+    message: int = 8
+    first_scale: float = 0.2 * 0.05
+
+    def first_carry(self, op: Operation, batch: int) -> Array | None:
+        """The carry before the first inner step, `(batch, *op.shape, c)`; `None` for a learner without memory."""
+        return None
+
+    def __call__(self, op: Operation, reads: tuple[Array, ...], carry: Array | None) -> Thought:
+        """Thinks for all entries of `op` at once, given what they read and their carry."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it thinks: define __call__().")
+
+
+class Stateless(Learner):
+    """`f` and `g` as two perceptrons without memory (eq. 1-3), both reading the same and both seeing the old parameter.
+
+    Attributes:
+        message: channels of a message.
+        widths: hidden channels of `f` and of `g`.
+        activation: between their layers; their output goes through tanh.
+    """
+
+    widths: tuple[int, ...] = (80, 40)
+    activation: str = "relu"
+
+    @nn.compact
+    def __call__(self, op, reads, carry):
+        """See `Learner`; `carry` is `None` and stays so."""
+        update = None
+        if op.parameter_shape is not None:
+            update = jnp.tanh(Perceptron((*self.widths, 1), self.activation, name="f")(*reads))[..., 0].mean(axis=0)
+        message = jnp.tanh(Perceptron((*self.widths, self.message), self.activation, name="g")(*reads))
+        return Thought(None, update, op.collect(message))
+
+
+class GRU(Learner):
+    """`f` and `g` in one gated recurrent unit with a deep candidate (eq. 6-8).
+
+    The carry is `[update, if the node has a parameter] + hidden + message`: its first channel leaves as the update,
+    its last `message` channels as the message.
+
+    Attributes:
+        message: channels of a message.
+        hidden: carry channels that never leave the node: 15 (sinusoid) or 7 (MNIST).
+        widths: hidden channels of the candidate's two perceptrons.
+        activation: between their layers: tanh as in the published code, or relu as in the paper.
+        gate_bias: first bias of the update gate `u` and the reset gate `r`; below zero favours the candidate.
+    """
+
+    hidden: int = 15
+    widths: tuple[int, ...] = (80, 40)
+    activation: str = "tanh"
+    gate_bias: float = -1.0
+
+    def channels(self, op: Operation) -> int:
+        """Channels of the carry of one entry of `op`."""
+        return (op.parameter_shape is not None) + self.hidden + self.message
+
+    def first_carry(self, op, batch):
+        """Zeros, `(batch, *op.shape, c)`."""
+        return jnp.zeros((batch, *op.shape, self.channels(op)))
+
+    @nn.compact
+    def __call__(self, op, reads, carry):
+        """See `Learner`."""
+        carry = self.advance(reads, carry)
+        update = None if op.parameter_shape is None else carry[..., 0].mean(axis=0)
+        return Thought(carry, update, op.collect(carry[..., -self.message :]))
+
+    def advance(self, reads: tuple[Array, ...], carry: Array) -> Array:
+        """`c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n)` (eq. 12), `(b, *shape, c) -> (b, *shape, c)`."""
+        size = carry.shape[-1]
+        u = nn.sigmoid(Dense(size, bias=False, name="u_x")(*reads) + Dense(size, first_bias=self.gate_bias, name="u_c")(carry))
+        r = nn.sigmoid(Dense(size, bias=False, name="r_x")(*reads) + Dense(size, first_bias=self.gate_bias, name="r_c")(carry))
+        candidate = Perceptron((*self.widths, size), self.activation, last_bias=False, name="MLP_x")(*reads)
+        candidate += Perceptron((*self.widths, size), self.activation, name="MLP_c")(r * carry)
+        return u * carry + (1 - u) * jnp.tanh(candidate)

@@ -1,0 +1,40 @@
+"""Losses: nodes whose value, one per output unit, is the first message that travels back (section 3.1)."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from .nodes import Fired, Loss
+
+
+@dataclass(frozen=True)
+class L2(Loss):
+    """`(t_u - p_u)^2 / 2`."""
+
+    def forward(self, parameter, prediction, target):
+        """`(b, u), (b, u) -> (b, u)`; stores prediction, target and their difference."""
+        difference = target - prediction
+        return Fired(difference**2 / 2, (prediction, target, difference))
+
+
+@dataclass(frozen=True)
+class L1(Loss):
+    """`|t_u - p_u|`."""
+
+    def forward(self, parameter, prediction, target):
+        """`(b, u), (b, u) -> (b, u)`; stores prediction and target."""
+        return Fired(jnp.abs(target - prediction), (prediction, target))
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """`-t_u log p_u`, with `p` clipped to `[1e-7, 1 - 1e-7]`."""
+
+    def forward(self, parameter, prediction, target):
+        """`(b, u), (b, u) -> (b, u)`; stores the clipped prediction, the target and the log prediction."""
+        prediction = jnp.clip(prediction, 1e-7, 1 - 1e-7)
+        log = jnp.log(prediction)
+        return Fired(-target * log, (prediction, target, log))
+
+
+LOSSES = {"l1": L1, "l2": L2, "cross_entropy": CrossEntropy}

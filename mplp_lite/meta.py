@@ -1,0 +1,187 @@
+"""The outer loop: losses of a whole inner run, and the gradient step on the rule that lowers them (section 3.1.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from .network import State
+from .protocol import Protocol, Rule
+from .tasks import Episode
+
+
+@dataclass(frozen=True)
+class MetaLoss:
+    """How an inner run is judged: `hint * hints + (1 - hint) * held-out loss + delta_penalty * size of the deltas`.
+
+    Attributes:
+        hint: weight of the hint losses, in [0, 1]: the loss on each inner batch right after learning from it.
+        remember: the share of the hints that is instead measured on examples seen in earlier steps, in [0, 1].
+        delta_penalty: weight of half the mean square of each parameter's deltas, summed over parameters and steps, `>= 0`.
+        remat: recompute each inner step on the way back instead of storing it: less memory, more time.
+
+    Raises:
+        ValueError: if a weight is out of its range.
+    """
+
+    hint: float = 0.7
+    remember: float = 0.0
+    delta_penalty: float = 0.0
+    remat: bool = False
+
+    def __post_init__(self):
+        for name, low, high in (("hint", 0, 1), ("remember", 0, 1), ("delta_penalty", 0, float("inf"))):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name}={value} was given; it must lie in [{low}, {high}].")
+
+    def __call__(self, protocol: Protocol, rule: Rule, prior: Mapping[str, Array], episode: Episode, key: Array) -> tuple[Array, dict]:
+        """The meta-loss of one inner run from `prior`, `()`, and its parts by name; `key` draws what is to be remembered."""
+        steps, batch = episode.xs.shape[:2]
+        inner = partial(self._inner_step, protocol, rule, episode)
+        keys = jax.random.split(key, steps)
+        scanned = jax.checkpoint(inner) if self.remat else inner
+        state, parts = jax.lax.scan(scanned, protocol.begin(prior, batch), (jnp.arange(steps), keys))
+        parts = {name: value.mean() for name, value in parts.items()}
+        parts["held_out"] = protocol.loss(state, episode.x_held_out, episode.y_held_out)
+        hints = (1 - self.remember) * parts["hint"] + self.remember * parts["remember"]
+        total = self.hint * hints + (1 - self.hint) * parts["held_out"]
+        return total + self.delta_penalty * steps * parts["delta"], parts
+
+    def _inner_step(self, protocol, rule, episode, state, step_and_key):
+        step, key = step_and_key
+        x, y = episode.xs[step], episode.ys[step]
+        state, trail = protocol.update(rule, state, x, y)
+        parts = {"hint": protocol.loss(state, x, y), "delta": delta_size(trail)}
+        if self.remember:
+            parts["remember"] = _remembered_loss(protocol, episode, state, step, key)
+        else:
+            parts["remember"] = jnp.zeros_like(parts["hint"])
+        return state, parts
+
+
+def delta_size(trail: Mapping[str, Mapping[str, Array]]) -> Array:
+    """Half the mean square of each parameter's delta, summed over parameters, `()`."""
+    return sum(jnp.square(told["delta"]).mean() / 2 for told in trail.values() if "delta" in told)
+
+
+def _remembered_loss(protocol: Protocol, episode: Episode, state: State, step: Array, key: Array) -> Array:
+    """The loss on examples of earlier steps; zero at the first step, which has none."""
+    batch = episode.xs.shape[1]
+    chosen = jax.random.randint(key, (batch,), 0, jnp.maximum(1, step * batch))
+    xs, ys = (values.reshape(-1, values.shape[-1]) for values in (episode.xs, episode.ys))
+    return jnp.where(step > 0, protocol.loss(state, xs[chosen], ys[chosen]), 0.0)
+
+
+def normalize_per_tensor(eps: float = 1e-8) -> optax.GradientTransformation:
+    """Divides each gradient tensor by its own L2 norm plus `eps`, as the published code does instead of clipping."""
+    return optax.stateless(lambda updates, params: jax.tree.map(lambda g: g / (jnp.sqrt(jnp.square(g).sum()) + eps), updates))
+
+
+class MetaState(NamedTuple):
+    """Meta-training between two meta-steps; a pytree.
+
+    Attributes:
+        rule: the rule so far.
+        prior: the jointly learned prior, or `None` where priors are drawn.
+        optimizer: state of the meta-optimiser.
+    """
+
+    rule: Rule
+    prior: dict[str, Array] | None
+    optimizer: Any
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """All that the meta-optimiser may change."""
+        return self.rule.trained if self.prior is None else self.rule.trained | {"prior": self.prior}
+
+    @property
+    def skipped(self) -> Array:
+        """How many meta-steps were skipped because a gradient was not finite, `()`."""
+        return self.optimizer.total_notfinite
+
+
+def meta_optimizer(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """`optimizer`, made to skip and count meta-gradients that are nan or infinite."""
+    return optax.apply_if_finite(optimizer, max_consecutive_errors=jnp.iinfo(jnp.int32).max)
+
+
+def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, Array] | None = None) -> MetaState:
+    """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2)."""
+    state = MetaState(rule, prior, None)
+    return state._replace(optimizer=meta_optimizer(optimizer).init(state.trained))
+
+
+def batch_loss(
+    protocol: Protocol,
+    meta_loss: MetaLoss,
+    trained: Mapping[str, Any],
+    rule: Rule,
+    priors: Mapping[str, Array] | None,
+    episodes: Episode,
+    keys: Array,
+) -> tuple[Array, dict[str, Array]]:
+    """Mean meta-loss and mean parts over an outer batch; `priors`, `episodes` and `keys` have the outer batch as first axis.
+
+    A `trained` that holds a `"prior"` starts every episode from it, and `priors` is not looked at.
+    """
+    trained = dict(trained)
+    prior = trained.pop("prior", None)
+    rule = rule.with_trained(trained)
+    one = partial(meta_loss, protocol, rule)
+    if prior is None:
+        losses, parts = jax.vmap(one)(priors, episodes, keys)
+    else:
+        losses, parts = jax.vmap(one, in_axes=(None, 0, 0))(prior, episodes, keys)
+    return losses.mean(), jax.tree.map(jnp.mean, parts)
+
+
+def meta_step(
+    protocol: Protocol,
+    meta_loss: MetaLoss,
+    optimizer: optax.GradientTransformation,
+    state: MetaState,
+    priors: Mapping[str, Array] | None,
+    episodes: Episode,
+    key: Array,
+) -> tuple[MetaState, dict[str, Array]]:
+    """One step of the outer loop; a meta-gradient that is not finite changes nothing and is counted.
+
+    Args:
+        protocol: what learns.
+        meta_loss: how it is judged.
+        optimizer: the meta-optimiser that `begin` was given.
+        state: meta-training so far.
+        priors: where the inner runs start, `(outer, ...)` per parameter; `None` with a jointly learned prior.
+        episodes: their data, `(outer, ...)`.
+        key: draws what the remember loss asks for.
+
+    Returns:
+        The new state; and `loss`, its parts and the global norm `gradient`, `()` each.
+    """
+    keys = jax.random.split(key, episodes.xs.shape[0])
+    objective = jax.value_and_grad(partial(batch_loss, protocol, meta_loss), has_aux=True)
+    (loss, parts), gradient = objective(state.trained, state.rule, priors, episodes, keys)
+    updates, optimizer_state = meta_optimizer(optimizer).update(gradient, state.optimizer, state.trained)
+    trained = optax.apply_updates(state.trained, updates)
+    prior = trained.pop("prior", None)
+    metrics = {"loss": loss, **parts, "gradient": optax.global_norm(gradient)}
+    return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
+
+
+def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:
+    """`size` fixed priors, `(size, ...)` per parameter (128 for the sinusoids, 16 for MNIST)."""
+    return jax.vmap(protocol.prior)(jax.random.split(key, size))
+
+
+def from_pool(pool: Mapping[str, Array], key: Array, count: int) -> dict[str, Array]:
+    """`count` different priors of a pool, `(count, ...)` per parameter."""
+    size = next(iter(pool.values())).shape[0]
+    chosen = jax.random.choice(key, size, (count,), replace=False)
+    return {name: values[chosen] for name, values in pool.items()}

@@ -1,0 +1,129 @@
+"""A graph that predicts: parameters to start from, predictions, losses; how it learns is left to subclasses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .graph import Graph, NodeState, walk
+
+
+class State(NamedTuple):
+    """A network in the middle of learning; a pytree.
+
+    Attributes:
+        parameters: weights and biases, by node.
+        carries: what its way of learning remembers: for a protocol, by node, `(b, *shape, c)` each.
+    """
+
+    parameters: Mapping[str, Array]
+    carries: Mapping[str, Any]
+
+
+Data = Array | Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A graph that predicts.
+
+    Attributes:
+        graph: the nodes and arrows.
+    """
+
+    graph: Graph
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of weights and biases, by node."""
+        return {node.name: node.op.parameter_shape for node in self.graph.nodes if node.op.parameter_shape is not None}
+
+    def prior(self, key: Array) -> dict[str, Array]:
+        """Fresh weights `N(0, 0.05)` and zero biases, by node: where learning starts from."""
+        names = list(self.parameter_shapes)
+        keys = jax.random.split(key, max(len(names), 1))
+        return {name: self.graph.node(name).op.initial(k) for name, k in zip(names, keys, strict=False)}
+
+    def begin(self, prior: Mapping[str, Array], batch: int) -> State:
+        """The state that starts from `prior`, for inner batches of `batch` examples; nothing is remembered yet.
+
+        Raises:
+            ValueError: if the prior's names or shapes are not those of the graph, or `batch < 1`.
+        """
+        given = {name: jnp.shape(value) for name, value in prior.items()}
+        if given != self.parameter_shapes:
+            raise ValueError(f"The prior has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
+        if batch < 1:
+            raise ValueError(f"batch={batch} was given; an inner batch holds at least 1 example.")
+        return State(dict(prior), self.first_carries(prior, batch))
+
+    def first_carries(self, prior: Mapping[str, Array], batch: int) -> dict[str, Any]:
+        """What is remembered before the first inner step."""
+        return {}
+
+    def init(self, key: Array, batch: int) -> State:
+        """A state with a fresh prior, for inner batches of `batch` examples."""
+        return self.begin(self.prior(key), batch)
+
+    def predict(self, state: State, x: Data) -> Data:
+        """What the network says about `x (n, units)`, for any `n`; dictionaries by node where the graph has several inputs or outputs.
+
+        Raises:
+            ValueError: if `x` has another shape than `(n, units)`.
+            TypeError: if its dtype is not that of the parameters.
+        """
+        data = self._named(state, self.graph.inputs, x)
+        states = walk(self.graph, self.graph.prediction, self._node_states(state, data), _nobody)
+        outputs = {name: states[name].output for name in self.graph.outputs}
+        return outputs if len(outputs) > 1 else outputs[self.graph.outputs[0]]
+
+    def unit_losses(self, state: State, x: Data, y: Data) -> dict[str, Array]:
+        """The loss of each example and output unit, `(n, units)`, by loss node.
+
+        Raises:
+            ValueError, TypeError: see `predict`; `y` is `(n, units)` too.
+        """
+        order = (*self.graph.forward, *self.graph.seeds)
+        states = walk(self.graph, order, self._node_states(state, self._data(state, x, y)), _nobody)
+        return {name: states[name].output for name in self.graph.losses}
+
+    def loss(self, state: State, x: Data, y: Data) -> Array:
+        """The mean over examples and output units, summed over loss nodes; `()`.
+
+        Raises:
+            ValueError, TypeError: see `unit_losses`.
+        """
+        return sum(losses.mean() for losses in self.unit_losses(state, x, y).values())
+
+    def _node_states(self, state, data):
+        states = {node.name: NodeState(state.parameters.get(node.name), state.carries.get(node.name)) for node in self.graph.nodes}
+        return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
+
+    def _data(self, state, x, y):
+        data = self._named(state, self.graph.inputs, x) | self._named(state, self.graph.targets, y)
+        sizes = {name: value.shape[0] for name, value in data.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"Inputs and targets hold {sizes} examples; give each the same number.")
+        return data
+
+    def _named(self, state, names, values):
+        """Data by node name, shapes and dtypes checked against the graph."""
+        values = values if isinstance(values, Mapping) else dict(zip(names, (values,), strict=False))
+        if set(values) != set(names):
+            raise ValueError(f"Data for {sorted(values)} was given, but this graph takes {sorted(names)}; pass a dictionary by name.")
+        dtype = jnp.result_type(*state.parameters.values()) if state.parameters else jnp.result_type(float)
+        for name, value in values.items():
+            units = self.graph.node(name).op.units
+            if jnp.ndim(value) != 2 or jnp.shape(value)[1] != units:
+                raise ValueError(f"{name} has shape {jnp.shape(value)}, but this graph takes (examples, {units}); reshape it.")
+            if getattr(value, "dtype", None) != dtype:
+                found = getattr(value, "dtype", type(value).__name__)
+                raise TypeError(f"{name} is {found}, but this network computes in {dtype}; convert it: jax.numpy.asarray({name}, {dtype}).")
+        return dict(values)
+
+
+def _nobody(node, state, message):
+    raise RuntimeError(f"Node {node.name!r} was asked for a message in a pass that only goes forward.")

@@ -1,0 +1,237 @@
+"""Operations: what a node computes on the way forward, and what it stores for the way back (section 3.1).
+
+Axis letters used in all docstrings: `b` batch slot, `i` input unit, `j` output unit, `u` unit of a unit-wise
+operation, `m` message channel, `c` carry channel.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+AGGREGATORS = {"mean": jnp.mean, "sum": jnp.sum}
+ACTIVATIONS = {
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "tanh": jnp.tanh,
+    "step": lambda x: (x > 0).astype(x.dtype),
+}
+
+
+class Fired(NamedTuple):
+    """What firing an operation gives.
+
+    Attributes:
+        output: `(b, units)`, sent forward.
+        stored: arrays `(b, units)` that the node's learner reads on the way back, beside message and parameter.
+    """
+
+    output: Array
+    stored: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`units` identical operations side by side, one node of the graph; subclass it to write your own.
+
+    Attributes:
+        units: how many there are, `>= 1`.
+
+    Raises:
+        ValueError: if `units` is no positive whole number.
+    """
+
+    units: int
+    kind: ClassVar[str] = "operation"
+    arity: ClassVar[int] = 1
+    learns: ClassVar[bool] = True
+
+    def __post_init__(self):
+        sizes = [getattr(self, name) for name in ("inputs", "units") if hasattr(self, name)]
+        if any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes):
+            raise ValueError(f"{type(self).__name__} was given sizes {sizes}; each must be a whole number of at least 1.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the bundle: one carry is kept per batch slot and per entry."""
+        return (self.units,)
+
+    @property
+    def incoming(self) -> int:
+        """Width of each input."""
+        return self.units
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...] | None:
+        """Shape of what the node learns, `None` where there is nothing to learn."""
+        return None
+
+    def initial(self, key: Array) -> Array:
+        """A fresh parameter of shape `parameter_shape`, drawn with `key`."""
+        raise NotImplementedError(f"{type(self).__name__} has no parameter to draw.")
+
+    def forward(self, parameter: Array | None, *inputs: Array) -> Fired:
+        """Fires the operation on `inputs`, each `(b, units)`."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it computes: define forward().")
+
+    def read(self, message: Array, parameter: Array | None, stored: tuple[Array, ...]) -> tuple[Array, ...]:
+        """What the learner reads: `message (b, u, m)`, the parameter, then all that was stored.
+
+        Returns arrays that broadcast to `(b, *shape, channels)`; nothing is replicated in memory.
+        """
+        own = () if parameter is None else (parameter[None, ..., None],)
+        return (message, *own, *(value[..., None] for value in stored))
+
+    def collect(self, messages: Array) -> Array:
+        """Turns one message per entry, `(b, *shape, m)`, into one per input unit, `(b, units, m)`."""
+        return messages
+
+    def answer(self, message: Array, slot: int) -> Array:
+        """The part of the collected `message` that goes back along input number `slot`."""
+        return message
+
+
+@dataclass(frozen=True)
+class Input(Operation):
+    """Where data enters the graph. It learns nothing; messages that reach it stay there."""
+
+    kind: ClassVar[str] = "input"
+    learns: ClassVar[bool] = False
+
+    def forward(self, parameter, value):
+        """Passes `value (b, units)` on."""
+        return Fired(value, ())
+
+
+@dataclass(frozen=True)
+class Target(Input):
+    """Where targets enter the graph; `predict` never needs them."""
+
+    kind: ClassVar[str] = "target"
+
+
+@dataclass(frozen=True)
+class Weight(Operation):
+    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (eq. 5).
+
+    Attributes:
+        inputs: number of input units.
+        units: number of output units.
+        aggregate: how the messages of the synapses of one input unit become one: `"mean"` (the paper) or `"sum"`.
+        deviation: standard deviation of a fresh weight.
+    """
+
+    inputs: int
+    aggregate: str = "mean"
+    deviation: float = 0.05
+    kind: ClassVar[str] = "weight"
+
+    @property
+    def incoming(self):
+        """`i`."""
+        return self.inputs
+
+    @property
+    def shape(self):
+        """`(i, j)`."""
+        return (self.inputs, self.units)
+
+    parameter_shape = shape
+
+    def initial(self, key):
+        """`N(0, deviation)` per weight."""
+        return self.deviation * jax.random.normal(key, self.shape)
+
+    def forward(self, parameter, x):
+        """`(b, i), (i, j) -> (b, j)`; stores `x`."""
+        return Fired(x @ parameter, (x,))
+
+    def read(self, message, parameter, stored):
+        """`(b, 1, j, m)`, `(1, i, j, 1)`, `(b, i, 1, 1)`: each synapse sees its own weight, its input and its output's message."""
+        (x,) = stored
+        return message[:, None], parameter[None, ..., None], x[:, :, None, None]
+
+    def collect(self, messages):
+        """`(b, i, j, m) -> (b, i, m)` (eq. 9)."""
+        return AGGREGATORS[self.aggregate](messages, axis=2)
+
+
+@dataclass(frozen=True)
+class Bias(Operation):
+    """`y_u = x_u + b_u`, zero at first."""
+
+    kind: ClassVar[str] = "bias"
+
+    @property
+    def parameter_shape(self):
+        """`(u,)`."""
+        return self.shape
+
+    def initial(self, key):
+        """Zeros, whatever the key."""
+        return jnp.zeros(self.shape)
+
+    def forward(self, parameter, x):
+        """`(b, u), (u,) -> (b, u)`; stores `x`."""
+        return Fired(x + parameter[None], (x,))
+
+
+@dataclass(frozen=True)
+class Activation(Operation):
+    """`y_u = fn(x_u)`.
+
+    Attributes:
+        fn: a name from `ACTIVATIONS` or any callable on arrays.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+
+    fn: str | Callable[[Array], Array]
+    kind: ClassVar[str] = "activation"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not callable(self.fn) and self.fn not in ACTIVATIONS:
+            raise ValueError(f"Activation {self.fn!r} is unknown; use one of {sorted(ACTIVATIONS)} or pass a function.")
+
+    def forward(self, parameter, x):
+        """`(b, u) -> (b, u)`; stores `x`."""
+        return Fired(ACTIVATIONS.get(self.fn, self.fn)(x), (x,))
+
+
+@dataclass(frozen=True)
+class Softmax(Operation):
+    """`y_u = exp(x_u - max x) / sum_v exp(x_v - max x)`."""
+
+    kind: ClassVar[str] = "softmax"
+
+    def forward(self, parameter, x):
+        """`(b, u) -> (b, u)`; stores the input, the shifted input, its exponential and the sum of exponentials for every unit."""
+        shifted = x - x.max(axis=-1, keepdims=True)
+        exponential = jnp.exp(shifted)
+        total = jnp.broadcast_to(exponential.sum(axis=-1, keepdims=True), x.shape)
+        return Fired(exponential / total, (x, shifted, exponential, total))
+
+
+@dataclass(frozen=True)
+class Add(Operation):
+    """`y_u = x_u + x'_u`: where two branches, a skip connection say, meet. The same message goes back along both."""
+
+    kind: ClassVar[str] = "add"
+    arity: ClassVar[int] = 2
+
+    def forward(self, parameter, x, other):
+        """`(b, u), (b, u) -> (b, u)`; stores both."""
+        return Fired(x + other, (x, other))
+
+
+@dataclass(frozen=True)
+class Loss(Operation):
+    """One loss per output unit, never summed: each is the seed message of its unit."""
+
+    kind: ClassVar[str] = "loss"
+    arity: ClassVar[int] = 2

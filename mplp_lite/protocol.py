@@ -1,0 +1,182 @@
+"""The protocol: learners placed on a graph under a sharing scheme (section 3.1, "Parameter sharing")."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .graph import Node, walk
+from .learners import Learner
+from .network import Data, Network, State
+from .nodes import Input
+from .standardize import Statistics, measure, neutral, rescale, standardize
+
+SHARING = ("none", "learners", "all")
+
+
+class Rule(NamedTuple):
+    """Everything that says how a network learns; a pytree.
+
+    Attributes:
+        learners: parameters of each learner, by group; meta-trained.
+        scales: what each group's updates are multiplied with, `()`; meta-trained.
+        statistics: the standardisers' `Statistics`, by group; calibrated, never trained.
+    """
+
+    learners: Mapping[str, Any]
+    scales: Mapping[str, Array]
+    statistics: Mapping[str, Statistics]
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """The part that meta-training may change."""
+        return {"learners": self.learners, "scales": self.scales}
+
+    def with_trained(self, trained: Mapping[str, Any]) -> "Rule":
+        """This rule with another trained part."""
+        return self._replace(**trained)
+
+
+Trail = dict[str, dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Protocol(Network):
+    """Learners on a graph. All methods are pure and may be jitted, vmapped, scanned and differentiated.
+
+    Attributes:
+        graph: the network that learns.
+        learner: what speaks for each of its nodes.
+        sharing: `"none"`: every node has a learner and standardiser of its own; `"learners"`: all weight nodes share one
+            learner and all bias nodes another; `"all"`: they also share standardisers and scales.
+
+    Raises:
+        ValueError: if the sharing scheme is unknown.
+    """
+
+    learner: Learner
+    sharing: str = "none"
+
+    def __post_init__(self):
+        if self.sharing not in SHARING:
+            raise ValueError(f"sharing={self.sharing!r} is unknown; use one of {list(SHARING)}.")
+
+    def learner_group(self, node: Node) -> str:
+        """Key of a node's learner in `Rule.learners`."""
+        shared = self.sharing != "none" and node.op.parameter_shape is not None
+        return node.op.kind if shared else node.name
+
+    def statistics_group(self, node: Node) -> str:
+        """Key of a node's standardiser and scale in `Rule.statistics` and `Rule.scales`."""
+        return self.learner_group(node) if self.sharing == "all" else node.name
+
+    def new_rule(self, key: Array) -> Rule:
+        """An untrained, uncalibrated rule."""
+        return jax.jit(self._new_rule)(key)
+
+    def _new_rule(self, key):
+        rule = Rule({}, {}, {})
+
+        def introduce(node, state, message):
+            self._add_missing(rule, jax.random.fold_in(key, len(rule.learners)), node, state, message)
+            return self._speak(rule, False, node, state, message)
+
+        zeros = {node.name: jnp.zeros((1, node.op.units)) for node in self.graph.nodes if isinstance(node.op, Input)}
+        walk(self.graph, self.graph.order, self._node_states(self.init(key, 1), zeros), introduce)
+        return rule
+
+    def _add_missing(self, rule, key, node, state, message):
+        reads = node.op.read(message, state.parameter, state.stored)
+        has_parameter = state.parameter is not None
+        if self.learner_group(node) not in rule.learners:
+            variables = self.learner.init(key, node.op, reads, state.carry)
+            rule.learners[self.learner_group(node)] = variables.get("params", {})
+        rule.statistics.setdefault(self.statistics_group(node), neutral(len(reads), has_parameter))
+        if has_parameter:
+            rule.scales.setdefault(self.statistics_group(node), jnp.asarray(self.learner.first_scale))
+
+    def first_carries(self, prior, batch):
+        """Zeros, `(batch, *shape, c)`, for each node whose learner has a memory."""
+        carries = {node.name: self.learner.first_carry(node.op, batch) for node in self.graph.nodes if node.op.learns}
+        return {name: carry for name, carry in carries.items() if carry is not None}
+
+    def update(self, rule: Rule, state: State, x: Data, y: Data) -> tuple[State, Trail]:
+        """One gradient-free inner step: forward, seed, backward. Fits `jax.lax.scan`.
+
+        Args:
+            rule: how to learn.
+            state: the network so far.
+            x: inputs, `(b, units)`.
+            y: targets, `(b, units)`.
+
+        Returns:
+            The new state; and what was said, by node: `message (b, units, m)` and, where there is a parameter, its `delta`.
+
+        Raises:
+            ValueError: if shapes do not fit the graph, or the batch does not fit the carries.
+            TypeError: if dtypes are not that of the parameters.
+        """
+        state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
+        return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
+
+    def calibrate(self, rule: Rule, state: State, xs: Array, ys: Array, momentum: float = 1.0) -> Rule:
+        """Measures the statistics over one inner run, each step standardised by its own batch (section "Normalization").
+
+        Args:
+            rule: the rule to calibrate.
+            state: where the run starts.
+            xs: inputs, `(steps, b, units)`.
+            ys: targets, `(steps, b, units)`.
+            momentum: `p` in `new = (1 - p) old + p measured`. Nodes that share statistics write one after the other,
+                as in the published code.
+
+        Raises:
+            ValueError, TypeError: see `update`; or if `momentum` is outside [0, 1].
+        """
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum={momentum} was given; it must lie in [0, 1].")
+        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(s, *xy)), state, (xs, ys))
+        statistics = dict(rule.statistics)
+        for node in self.graph.nodes:
+            if node.name in seen:
+                group = self.statistics_group(node)
+                measured = jax.tree.map(lambda value: value.mean(axis=0), seen[node.name]["statistics"])
+                statistics[group] = jax.tree.map(lambda old, new: (1 - momentum) * old + momentum * new, statistics[group], measured)
+        return rule._replace(statistics=statistics)
+
+    def _inner_step(self, rule, calibrating, state, data):
+        """Walks the whole order once; gives the new state and what every learner reports."""
+        self._check_batch(state, data)
+        states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
+        parameters = {name: states[name].parameter for name in state.parameters}
+        carries = {name: states[name].carry for name in state.carries}
+        return State(parameters, carries), {name: s.seen for name, s in states.items() if s.seen}
+
+    def _speak(self, rule, calibrating, node, state, message):
+        """One node's learner: standardise what it reads, think, take the step (eq. 1-3, 6-8)."""
+        if not node.op.learns:
+            return state._replace(reply=message)
+        group = self.statistics_group(node)
+        reads = node.op.read(message, state.parameter, state.stored)
+        statistics = Statistics(*measure(reads), None) if calibrating else rule.statistics[group]
+        learner = {"params": rule.learners[self.learner_group(node)]}
+        thought = self.learner.apply(learner, node.op, standardize(statistics, reads), state.carry)
+        state = state._replace(carry=thought.carry, reply=thought.message)
+        if thought.update is None:
+            return state._replace(seen={"statistics": statistics, "message": thought.message})
+        if calibrating:
+            statistics = statistics._replace(out_mean=thought.update.mean())
+        delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
+        seen = {"statistics": statistics, "message": thought.message, "delta": delta}
+        return state._replace(parameter=state.parameter + delta, seen=seen)
+
+    def _check_batch(self, state, data):
+        held = {carry.shape[0] for carry in state.carries.values()}
+        given = {value.shape[0] for value in data.values()}
+        if held and held != given:
+            raise ValueError(f"A batch of {max(given)} was given, but the learners' carry holds {max(held)} slots; "
+                             f"make the state with init(key, batch={max(given)}).")

@@ -1,0 +1,48 @@
+"""Standardisers: what a learner reads has mean 0 and deviation 1, what it proposes is centred and small (section "Normalization").
+
+Statistics are scalars, one pair per piece that a learner reads, measured once by calibration and frozen from then on.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+SMALLEST_DEVIATION = 1e-5
+
+
+class Statistics(NamedTuple):
+    """What calibration measured at one node; never meta-trained.
+
+    Attributes:
+        norm: 1 / deviation per piece read, `(pieces,)`.
+        mean_zeroer: minus the mean per piece read, `(pieces,)`.
+        out_mean: mean of the proposed updates, `()`; `None` where there is no parameter.
+    """
+
+    norm: Array
+    mean_zeroer: Array
+    out_mean: Array | None
+
+
+def neutral(pieces: int, has_parameter: bool) -> Statistics:
+    """Statistics that change nothing, before any calibration."""
+    return Statistics(jnp.ones(pieces), jnp.zeros(pieces), jnp.zeros(()) if has_parameter else None)
+
+
+def measure(reads: tuple[Array, ...]) -> tuple[Array, Array]:
+    """`norm` and `mean_zeroer` of the pieces, `(pieces,)` each; a piece that hardly varies keeps norm 1."""
+    deviation = jnp.stack([piece.std() for piece in reads])
+    flat = deviation < SMALLEST_DEVIATION
+    norm = jnp.where(flat, 1.0, 1.0 / jnp.where(flat, 1.0, deviation))
+    return norm, -jnp.stack([piece.mean() for piece in reads])
+
+
+def standardize(statistics: Statistics, reads: tuple[Array, ...]) -> tuple[Array, ...]:
+    """`(piece + mean_zeroer) norm`, piece by piece, shapes unchanged."""
+    return tuple((piece + statistics.mean_zeroer[k]) * statistics.norm[k] for k, piece in enumerate(reads))
+
+
+def rescale(update: Array, out_mean: Array, scale: Array) -> Array:
+    """`(update - out_mean) scale`: the step that is really taken; `scale` is meta-trained."""
+    return (update - out_mean) * scale

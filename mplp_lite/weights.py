@@ -1,0 +1,174 @@
+"""Rules on disk: one `.npz` of arrays and one `.json` card beside it, never pickle."""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .protocol import Protocol, Rule
+
+Tree = TypeVar("Tree")
+
+
+class WeightsError(ValueError):
+    """A weight file that cannot be what was asked for: truncated, edited, foreign, or of another protocol."""
+
+
+def named_leaves(tree: Any) -> dict[str, Array]:
+    """The leaves of a pytree by their path: `"learners/W1/u_x/W"`."""
+    paths, _ = jax.tree.flatten_with_path(tree)
+    return {"/".join(_step_name(step) for step in path): leaf for path, leaf in paths}
+
+
+def _step_name(step):
+    return str(next(getattr(step, field) for field in ("key", "name", "idx") if hasattr(step, field)))
+
+
+def from_named(template: Tree, arrays: Mapping[str, Any]) -> Tree:
+    """A pytree shaped like `template` with its leaves taken from `arrays`.
+
+    Raises:
+        WeightsError: if names, shapes or dtypes are not those of the template.
+    """
+    wanted = named_leaves(template)
+    missing, extra = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
+    if missing or extra:
+        found = f"missing {missing[:3] or 'none'}, unexpected {extra[:3] or 'none'}"
+        raise WeightsError(f"The arrays do not fit ({found}); use the protocol they were made for.")
+    for name, leaf in wanted.items():
+        found = arrays[name]
+        if (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
+            problem = f"{name} is {found.dtype}{found.shape}, but {leaf.dtype}{leaf.shape} is needed"
+            raise WeightsError(f"{problem}; use the protocol it was made for.")
+    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(arrays[name]) for name in wanted])
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Writes a file by way of a temporary one beside it, so that a crash leaves either the old file or the new one.
+
+    Raises:
+        OSError: if the folder is read-only or the disk is full; the old file is then untouched.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def pack(arrays: Mapping[str, Any]) -> bytes:
+    """The bytes of an `.npz` with `arrays`."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: np.asarray(value) for name, value in arrays.items()})
+    return buffer.getvalue()
+
+
+def unpack(content: bytes, source: str) -> dict[str, np.ndarray]:
+    """The arrays in the bytes of an `.npz`; `source` names them in errors.
+
+    Raises:
+        WeightsError: if the bytes are no such file.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise WeightsError(f"{source} is no readable .npz of arrays ({error}); fetch or train it again.") from error
+
+
+def save(path: str | Path, rule: Rule, card: Mapping[str, Any]) -> None:
+    """Writes `path` with suffix `.npz` and, beside it, the card as `.json`; both atomically, the card last.
+
+    Args:
+        path: where to, with or without `.npz`.
+        rule: what to save.
+        card: anything JSON can hold: recipe, seed, steps, metric. The file's sha256 is added.
+
+    Raises:
+        OSError: if the files cannot be written; older ones are then untouched.
+        TypeError: if JSON cannot hold the card; nothing is then written.
+    """
+    path = Path(path).with_suffix(".npz")
+    content = pack(named_leaves(rule))
+    text = json.dumps({**card, "sha256": hashlib.sha256(content).hexdigest()}, indent=2) + "\n"
+    write_atomically(path, content)
+    write_atomically(path.with_suffix(".json"), text.encode())
+
+
+def load_card(path: str | Path) -> dict[str, Any]:
+    """The card beside a rule.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        WeightsError: if it is no JSON card.
+    """
+    path = Path(path).with_suffix(".json")
+    try:
+        card = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise WeightsError(f"{path.name} is no JSON ({error}); fetch or train the rule again.") from error
+    if not isinstance(card, dict) or "sha256" not in card:
+        raise WeightsError(f"{path.name} is no card of a rule: it names no sha256; fetch or train the rule again.")
+    return card
+
+
+def load(path: str | Path, protocol: Protocol) -> Rule:
+    """The rule saved at `path`, checked against its card and against the protocol.
+
+    Raises:
+        FileNotFoundError: if the rule or its card is missing.
+        WeightsError: if the file is damaged, not the one its card describes, or made for another protocol.
+    """
+    path = Path(path).with_suffix(".npz")
+    content, card = path.read_bytes(), load_card(path)
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise WeightsError(f"{path.name} is not the file its card describes (sha256 differs); fetch or train it again.")
+    return from_named(jax.eval_shape(protocol.new_rule, jax.random.key(0)), unpack(content, path.name))
+
+
+def pretrained() -> list[str]:
+    """Names of the rules that come with the package."""
+    return sorted(file.name.removesuffix(".npz") for file in _shipped().iterdir() if file.name.endswith(".npz"))
+
+
+def load_pretrained(name: str, protocol: Protocol) -> Rule:
+    """The rule `name` that comes with the package; see `pretrained` for the names.
+
+    Raises:
+        ValueError: if there is no rule of that name.
+        WeightsError: if it was made for another protocol.
+    """
+    return load(pretrained_path(name), protocol)
+
+
+def pretrained_path(name: str) -> Path:
+    """Where the shipped rule `name` lies.
+
+    Raises:
+        ValueError: if there is no rule of that name.
+    """
+    if name not in pretrained():
+        raise ValueError(f"There is no shipped rule {name!r}; there are {pretrained()}.")
+    return Path(str(_shipped())) / f"{name}.npz"
+
+
+def _shipped():
+    return resources.files(__package__) / "pretrained"

@@ -1,0 +1,384 @@
+"""Learners on a graph: sharing, updates and their trail, calibration, symmetries, and what is refused."""
+
+from functools import partial
+
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+from helpers import identical, jit, max_difference, noise, random_episode, random_prior, random_rule, refused, wide
+from mplp_lite import network, protocol
+from mplp_lite.builders import mlp, sequential
+from mplp_lite.learners import GRU, Stateless
+from mplp_lite.protocol import Protocol
+from mplp_lite.weights import named_leaves
+
+GRAPH = mlp(2, 4, 3, activation="sigmoid", loss="cross_entropy")
+SMALL = {"gru": GRU(message=3, hidden=2, widths=(4,)), "stateless": Stateless(message=3, widths=(4,))}
+BATCH = 5
+
+
+class Lesson:
+    """A protocol with a random rule, prior and episode, and what it does, compiled once."""
+
+    def __init__(self, learner, sharing="none", graph=GRAPH):
+        self.protocol = Protocol(graph, learner, sharing)
+        self.rule = random_rule(self.protocol, seed=3)
+        self.prior = random_prior(self.protocol)
+        self.episode = random_episode(2, 3, steps=3, batch=BATCH, held_out=4, one_hot=True)
+        self.update = jit(self.protocol.update)
+        self.run = jit(self._run)
+
+    def start(self):
+        return self.protocol.begin(self.prior, BATCH)
+
+    def _run(self, prior, xs, ys, x_held_out):
+        """The last state, the trail of all steps, and what the network predicts in the end."""
+        scan = partial(jax.lax.scan, lambda state, xy: self.protocol.update(self.rule, state, *xy))
+        state, trail = scan(self.protocol.begin(prior, xs.shape[1]), (xs, ys))
+        return state, trail, self.protocol.predict(state, x_held_out)
+
+
+@pytest.fixture(scope="module", params=SMALL.values(), ids=SMALL.keys())
+def lesson(request):
+    return Lesson(request.param)
+
+
+@pytest.fixture(scope="module")
+def gru():
+    return Lesson(SMALL["gru"])
+
+
+@pytest.fixture(scope="module")
+def stateless():
+    return Lesson(SMALL["stateless"])
+
+
+# ---- rules ----
+
+GROUPS = {
+    "none": ("W1 b1 sigmoid1 W2 b2 softmax2 loss", "W1 b1 W2 b2", "W1 b1 sigmoid1 W2 b2 softmax2 loss"),
+    "learners": ("weight bias sigmoid1 softmax2 loss", "W1 b1 W2 b2", "W1 b1 sigmoid1 W2 b2 softmax2 loss"),
+    "all": ("weight bias sigmoid1 softmax2 loss", "weight bias", "weight bias sigmoid1 softmax2 loss"),
+}  # learners, scales, statistics
+
+
+@pytest.mark.parametrize("learner", SMALL.values(), ids=SMALL.keys())
+@pytest.mark.parametrize("sharing", GROUPS)
+def test_who_shares_what(sharing, learner):
+    rule = jax.eval_shape(Protocol(GRAPH, learner, sharing).new_rule, jax.random.key(0))
+    for found, expected in zip(rule, GROUPS[sharing], strict=True):
+        assert set(found) == set(expected.split())
+    pieces = {"W": 3, "b": 3, "w": 3, "s": 2, "l": 4}  # message, then: parameter and input | input | prediction, target, log
+    for group, statistics in rule.statistics.items():
+        wanted = 5 if group == "softmax2" else pieces[group[0]]
+        assert statistics.norm.shape == statistics.mean_zeroer.shape == (wanted,)
+        assert (statistics.out_mean is None) == (group in ("sigmoid1", "softmax2", "loss"))
+
+
+def test_a_new_rule_is_untrained_uncalibrated_and_drawn_anew_for_each_node():
+    new_rule = Protocol(sequential(2, 2, 2), Stateless(message=2, widths=(3,), first_scale=0.25)).new_rule
+    rule = new_rule(jax.random.key(0))
+    assert all(float(scale) == 0.25 for scale in rule.scales.values())
+    for statistics in rule.statistics.values():
+        assert (statistics.norm == 1).all() and not statistics.mean_zeroer.any() and not (statistics.out_mean or 0)
+    assert identical(rule, new_rule(jax.random.key(0)))
+    kernels = {name: leaf for name, leaf in named_leaves(rule.learners).items() if name.endswith("/W")}
+    others = named_leaves(new_rule(jax.random.key(1)).learners)
+    assert all((leaf != others[name]).any() for name, leaf in kernels.items())
+    twins = ("W1", "W2"), ("b1", "b2"), ("W1", "b1")
+    assert all((rule.learners[a]["f"]["Dense_0"]["W"] != rule.learners[b]["f"]["Dense_0"]["W"]).any() for a, b in twins)
+
+
+def test_with_trained_replaces_the_trained_part_and_nothing_else(lesson):
+    doubled = jax.tree.map(lambda leaf: 2 * leaf, lesson.rule.trained)
+    rule = lesson.rule.with_trained(doubled)
+    assert identical(rule.trained, doubled)
+    assert identical(rule.statistics, lesson.rule.statistics)
+
+
+# ---- updates ----
+
+
+def test_trail_holds_messages_and_what_changed(lesson):
+    start = lesson.start()
+    x, y = lesson.episode.xs[0], lesson.episode.ys[0]
+    state, trail = lesson.update(lesson.rule, start, x, y)
+    units = {"W1": 2, "b1": 4, "sigmoid1": 4, "W2": 4, "b2": 3, "softmax2": 3, "loss": 3}
+    assert {name: told["message"].shape for name, told in trail.items()} == {name: (BATCH, n, 3) for name, n in units.items()}
+    assert {name: set(told) - {"message"} for name, told in trail.items()} == {
+        name: {"delta"} if name in start.parameters else set() for name in units
+    }
+    for name, before in start.parameters.items():
+        assert trail[name]["delta"].shape == before.shape
+        np.testing.assert_allclose(state.parameters[name] - before, trail[name]["delta"], atol=1e-6)
+        assert (abs(trail[name]["delta"]) > 1e-4).any()
+
+
+def test_carries(lesson):
+    state, _ = lesson.update(lesson.rule, lesson.start(), lesson.episode.xs[0], lesson.episode.ys[0])
+    if isinstance(lesson.protocol.learner, Stateless):
+        assert state.carries == {}
+    else:
+        shapes = {"W1": (2, 4, 6), "b1": (4, 6), "sigmoid1": (4, 5), "W2": (4, 3, 6), "b2": (3, 6), "softmax2": (3, 5), "loss": (3, 5)}
+        assert {name: carry.shape for name, carry in state.carries.items()} == {name: (BATCH, *s) for name, s in shapes.items()}
+        assert not any(carry.any() for carry in lesson.start().carries.values())
+        assert all((carry != 0).all() for carry in state.carries.values())
+
+
+def test_update_changes_no_argument(lesson):
+    start, x, y = lesson.start(), lesson.episode.xs[0], lesson.episode.ys[0]
+    before = jax.tree.map(np.array, (lesson.rule, start, x, y))
+    jax.eval_shape(lambda: lesson.protocol.update(lesson.rule, start, x, y))
+    assert identical(before, (lesson.rule, start, x, y))
+
+
+def test_update_scans_as_it_loops(lesson):
+    state, trails = lesson.start(), []
+    for x, y in zip(lesson.episode.xs, lesson.episode.ys, strict=True):
+        state, trail = lesson.update(lesson.rule, state, x, y)
+        trails.append(trail)
+    scanned, stacked, prediction = lesson.run(lesson.prior, *lesson.episode[:3])
+    assert max_difference(scanned, state) < 1e-5
+    assert max_difference(stacked, jax.tree.map(lambda *leaves: jnp.stack(leaves), *trails)) < 1e-5
+    assert max_difference(prediction, lesson.protocol.predict(state, lesson.episode.x_held_out)) < 1e-5
+
+
+def test_update_maps_over_runs(lesson):
+    priors = jax.tree.map(lambda values: jnp.stack([values, -values]), lesson.prior)
+    mapped = jit(jax.vmap(lambda prior, x, y: lesson.protocol.update(lesson.rule, lesson.protocol.begin(prior, BATCH), x, y)))
+    many = mapped(priors, lesson.episode.xs[:2], lesson.episode.ys[:2])
+    for run in range(2):
+        prior = jax.tree.map(lambda values, run=run: values[run], priors)
+        one = lesson.update(lesson.rule, lesson.protocol.begin(prior, BATCH), lesson.episode.xs[run], lesson.episode.ys[run])
+        assert max_difference(jax.tree.map(lambda values, run=run: values[run], many), one) < 1e-5
+
+
+def test_update_is_differentiable_by_rule_prior_and_data():
+    """One entry of each, against central differences; the whole meta-gradient is checked in test_meta.py."""
+    with wide(True):
+        lesson = Lesson(Stateless(message=2, widths=(3,), activation="tanh"), graph=sequential(2, 3, loss="l2"))
+        x, y = lesson.episode.xs[0], lesson.episode.ys[0]
+
+        @jit
+        def loss(rule, prior, x):
+            state, _ = lesson.protocol.update(rule, lesson.protocol.begin(prior, BATCH), x, y)
+            return lesson.protocol.loss(state, lesson.episode.x_held_out, lesson.episode.y_held_out)
+
+        point = lesson.rule, lesson.prior, x
+        direction = random_rule(lesson.protocol, 8), random_prior(lesson.protocol, 8), noise(8, *x.shape)
+        gradients = jit(jax.grad(loss, argnums=(0, 1, 2)))(*point)
+        for number in range(3):
+            ends = []
+            for h in (1e-5, -1e-5):
+                moved = jax.tree.map(lambda a, d, h=h: a + h * d, point[number], direction[number])
+                ends.append(loss(*point[:number], moved, *point[number + 1 :]))
+            expected = (ends[0] - ends[1]) / 2e-5
+            ours = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, gradients[number], direction[number])))
+            assert float(ours) == pytest.approx(float(expected), rel=1e-6, abs=1e-9)
+            assert abs(expected) > 1e-4
+
+
+# ---- calibration ----
+
+
+def test_momentum_blends_old_and_measured_and_leaves_the_trained_part_alone(stateless):
+    start, rule = stateless.start(), stateless.rule
+    measured = jit(stateless.protocol.calibrate)(rule, start, *stateless.episode[:2])
+    blended = jit(partial(stateless.protocol.calibrate, momentum=0.3))(rule, start, *stateless.episode[:2])
+    expected = jax.tree.map(lambda old, new: 0.7 * old + 0.3 * new, rule.statistics, measured.statistics)
+    assert max_difference(blended.statistics, expected) < 1e-5
+    assert max_difference(measured.statistics, rule.statistics) > 0.1
+    assert identical(measured.trained, rule.trained) and identical(blended.trained, rule.trained)
+
+
+def test_after_calibration_on_a_batch_its_updates_have_mean_0(lesson):
+    first = slice(0, 1)
+    xs, ys = lesson.episode.xs[first], lesson.episode.ys[first]
+    rule = jit(lesson.protocol.calibrate)(lesson.rule, lesson.start(), xs, ys)
+    _, trail = lesson.update(rule, lesson.start(), xs[0], ys[0])
+    for name in lesson.prior:
+        assert float(trail[name]["delta"].mean()) == pytest.approx(0, abs=1e-6)
+        assert float(abs(trail[name]["delta"]).max()) > 1e-4
+
+
+# ---- symmetries, in float64 ----
+
+SYMMETRIC = {
+    "gru-none": (SMALL["gru"], "none"),
+    "gru-all": (SMALL["gru"], "all"),
+    "stateless-learners": (SMALL["stateless"], "learners"),
+}
+HIDDEN = {"W1": 1, "b1": 0, "sigmoid1": 0, "W2": 0}  # the axis of each node's shape that counts hidden units
+INPUTS = {"W1": 0}
+CLASSES = {"W2": 1, "b2": 0, "softmax2": 0, "loss": 0}
+
+
+def shuffled(values, order, axis):
+    return jnp.take(values, jnp.asarray(order), axis=axis)
+
+
+def shuffled_by_node(values, order, axes, leading=0):
+    return {name: shuffled(value, order, axes[name] + leading) if name in axes else value for name, value in values.items()}
+
+
+def shuffled_state(state, order, axes):
+    return state._replace(
+        parameters=shuffled_by_node(state.parameters, order, axes), carries=shuffled_by_node(state.carries, order, axes, leading=1)
+    )
+
+
+@pytest.fixture(scope="module", params=SYMMETRIC.values(), ids=SYMMETRIC.keys())
+def plain(request):
+    """A lesson and its outcome: shuffling units of prior and data shuffles the outcome in the same way, and nothing else."""
+    with wide(True):
+        lesson = Lesson(*request.param)
+        return lesson, lesson.run(lesson.prior, *lesson.episode[:3])
+
+
+@given(order=st.permutations(range(4)))
+def test_shuffled_hidden_units(plain, order):
+    lesson, (state, _, prediction) = plain
+    with wide(True):
+        new, _, new_prediction = lesson.run(shuffled_by_node(lesson.prior, order, HIDDEN), *lesson.episode[:3])
+        assert max_difference(new, shuffled_state(state, order, HIDDEN)) < 1e-12
+    assert max_difference(new_prediction, prediction) < 1e-12
+
+
+@given(order=st.permutations(range(2)))
+def test_shuffled_inputs(plain, order):
+    lesson, (state, _, prediction) = plain
+    with wide(True):
+        xs, ys, x, _ = lesson.episode
+        prior = shuffled_by_node(lesson.prior, order, INPUTS)
+        new, _, new_prediction = lesson.run(prior, shuffled(xs, order, 2), ys, shuffled(x, order, 1))
+        assert max_difference(new, shuffled_state(state, order, INPUTS)) < 1e-12
+    assert max_difference(new_prediction, prediction) < 1e-12
+
+
+@given(order=st.permutations(range(3)))
+def test_shuffled_classes(plain, order):
+    lesson, (state, _, prediction) = plain
+    with wide(True):
+        xs, ys, x, _ = lesson.episode
+        new, _, new_prediction = lesson.run(shuffled_by_node(lesson.prior, order, CLASSES), xs, shuffled(ys, order, 2), x)
+        assert max_difference(new, shuffled_state(state, order, CLASSES)) < 1e-12
+        assert max_difference(new_prediction, shuffled(prediction, order, 1)) < 1e-12
+
+
+@given(order=st.permutations(range(BATCH)))
+def test_shuffled_examples_of_a_batch(plain, order):
+    lesson, (state, _, prediction) = plain
+    with wide(True):
+        xs, ys, x, _ = lesson.episode
+        new, _, new_prediction = lesson.run(lesson.prior, shuffled(xs, order, 1), shuffled(ys, order, 1), x)
+        carries = {name: shuffled(carry, order, 0) for name, carry in state.carries.items()}
+        assert max_difference(new, state._replace(carries=carries)) < 1e-12
+    assert max_difference(new_prediction, prediction) < 1e-12
+
+
+def test_each_slot_of_the_batch_remembers_its_own_examples(plain):
+    """Shuffled differently at each step, examples meet other slots' memories: that matters to learners that have one."""
+    lesson, (state, *_) = plain
+    with wide(True):
+        xs, ys = (jnp.stack([values[0], jnp.flip(values[1], 0), values[2]]) for values in lesson.episode[:2])
+        new, *_ = lesson.run(lesson.prior, xs, ys, lesson.episode.x_held_out)
+    difference = max_difference(new.parameters, state.parameters)
+    assert difference > 1e-5 if state.carries else difference < 1e-12
+
+
+# ---- what is refused, before anything is computed ----
+
+
+@pytest.fixture
+def no_computation(monkeypatch):
+    def never(*_):
+        raise AssertionError("the graph was walked")
+
+    monkeypatch.setattr(network, "walk", never)
+    monkeypatch.setattr(protocol, "walk", never)
+
+
+X, Y = noise(1, BATCH, 2), jax.nn.one_hot(jnp.arange(BATCH) % 3, 3)
+
+BAD_DATA = {
+    "width of x": (noise(1, BATCH, 3), Y, ValueError, r"x has shape \(5, 3\), but this graph takes \(examples, 2\); reshape it"),
+    "width of y": (X, Y[:, :2], ValueError, r"y has shape \(5, 2\), but this graph takes \(examples, 3\); reshape it"),
+    "rank of x": (X[0], Y, ValueError, r"x has shape \(2,\), but this graph takes \(examples, 2\)"),
+    "rank of y": (X, Y[None], ValueError, r"y has shape \(1, 5, 3\), but this graph takes \(examples, 3\)"),
+    "x in float64": (np.ones((BATCH, 2)), Y, TypeError, "x is float64, but this network computes in float32; convert it"),
+    "y in whole numbers": (X, Y.astype(int), TypeError, r"y is int32, but this network computes in float32"),
+    "fewer targets": (X, Y[:3], ValueError, r"Inputs and targets hold \{'x': 5, 'y': 3\} examples; give each the same number"),
+    "names": ({"a": X}, Y, ValueError, r"Data for \['a'\] was given, but this graph takes \['x'\]; pass a dictionary by name"),
+}
+
+
+@pytest.mark.parametrize("x, y, exception, sentence", BAD_DATA.values(), ids=BAD_DATA.keys())
+def test_bad_data(lesson, no_computation, x, y, exception, sentence):
+    with refused(exception, sentence):
+        lesson.protocol.update(lesson.rule, lesson.start(), x, y)
+    with refused(exception, sentence):
+        lesson.protocol.unit_losses(lesson.start(), x, y)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.1, float("nan"), float("inf")])
+def test_momentum_out_of_range(lesson, no_computation, momentum):
+    with refused(ValueError, rf"momentum={momentum} was given; it must lie in \[0, 1\]"):
+        lesson.protocol.calibrate(lesson.rule, lesson.start(), X[None], Y[None], momentum)
+
+
+def test_bad_data_for_calibration(lesson, no_computation):
+    with refused(ValueError, r"x has shape \(5, 3\), but this graph takes \(examples, 2\)"):
+        lesson.protocol.calibrate(lesson.rule, lesson.start(), noise(1, 2, 5, 3), noise(1, 2, 5, 3))
+    with refused(ValueError, r"Inputs and targets hold \{'x': 5, 'y': 4\} examples"):
+        lesson.protocol.calibrate(lesson.rule, lesson.start(), noise(1, 2, 5, 2), noise(1, 2, 4, 3))
+
+
+def test_calibration_needs_a_step(lesson, no_computation):
+    with refused(ValueError, "step"):
+        lesson.protocol.calibrate(lesson.rule, lesson.start(), jnp.zeros((0, BATCH, 2)), jnp.zeros((0, BATCH, 3)))
+
+
+def test_a_batch_unlike_the_carry(gru, no_computation):
+    sentence = r"A batch of 3 was given, but the learners' carry holds 5 slots; make the state with init\(key, batch=3\)"
+    with refused(ValueError, sentence):
+        gru.protocol.update(gru.rule, gru.start(), X[:3], Y[:3])
+    with refused(ValueError, sentence):
+        gru.protocol.calibrate(gru.rule, gru.start(), X[None, :3], Y[None, :3])
+
+
+def test_stateless_learners_take_batches_of_any_size(stateless):
+    new, _ = stateless.update(stateless.rule, stateless.start(), X[:3], Y[:3])
+    assert all(np.isfinite(value).all() for value in new.parameters.values())
+
+
+def test_an_empty_batch(lesson, no_computation):
+    with refused(ValueError, "(batch of 0|at least 1 example)"):
+        lesson.protocol.update(lesson.rule, lesson.start(), X[:0], Y[:0])
+
+
+@pytest.mark.parametrize("sharing", ["both", "All", None])
+def test_unknown_sharing(sharing):
+    with refused(ValueError, rf"sharing={sharing!r} is unknown; use one of \['none', 'learners', 'all'\]"):
+        Protocol(GRAPH, SMALL["gru"], sharing)
+
+
+def test_foreign_prior(lesson):
+    prior = random_prior(Protocol(mlp(2, 4, 4, 3), SMALL["gru"]))
+    with refused(ValueError, r"The prior has shapes .*'W3': \(4, 3\).*, but the graph needs .*'W2': \(4, 3\).*; pass one array for each"):
+        lesson.protocol.begin(prior, BATCH)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("gru", "learners", GRAPH), ("stateless", "none", GRAPH), ("gru", "none", mlp(2, 3))],
+    ids=["another sharing", "other learners", "another graph"],
+)
+def test_foreign_rule(gru, other):
+    learner, sharing, graph = other
+    foreign = random_rule(Protocol(graph, SMALL[learner], sharing))
+    with refused(ValueError, "rule"):
+        gru.protocol.update(foreign, gru.start(), X, Y)

@@ -1,0 +1,80 @@
+"""Families of tasks: what is drawn, from which ranges, and that the key decides."""
+
+import jax
+import numpy as np
+import pytest
+
+from helpers import identical
+from mplp_lite.tasks import Sinusoids
+
+DRAWS = 3000
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Many episodes of 3 steps of 4 points, 5 held out."""
+    return jax.jit(jax.vmap(Sinusoids(steps=3, batch=4, held_out=5).episode))(jax.random.split(jax.random.key(0), DRAWS))
+
+
+def is_uniform(values, low, high):
+    """Within [low, high], and spread like a uniform draw: quartiles are where they should be."""
+    values = np.ravel(values)
+    quartiles = (np.quantile(values, (0.25, 0.5, 0.75)) - low) / (high - low)
+    return values.min() >= low and values.max() <= high and np.allclose(quartiles, (0.25, 0.5, 0.75), atol=2 / np.sqrt(len(values)))
+
+
+def fitted(x, y):
+    """Amplitude, phase and largest error of the sinusoid `A sin(x + phase)` through the points, by least squares."""
+    x, y = np.ravel(x).astype(np.float64), np.ravel(y).astype(np.float64)
+    basis = np.stack([np.sin(x), np.cos(x)], axis=1)
+    (a, b), *_ = np.linalg.lstsq(basis, y, rcond=None)
+    return np.hypot(a, b), np.arctan2(b, a), np.abs(basis @ (a, b) - y).max()
+
+
+def test_shapes():
+    episode = Sinusoids().episode(jax.random.key(0))
+    assert [values.shape for values in episode] == [(5, 10, 1), (5, 10, 1), (10, 1), (10, 1)]
+    assert all(values.dtype == np.float32 for values in episode)
+
+
+def test_inputs_are_uniform(many):
+    assert many.xs.shape == many.ys.shape == (DRAWS, 3, 4, 1) and many.x_held_out.shape == (DRAWS, 5, 1)
+    assert is_uniform(many.xs, -5, 5) and is_uniform(many.x_held_out, -5, 5)
+
+
+def test_targets_lie_on_one_sinusoid_per_episode_with_uniform_amplitude_and_phase(many):
+    xs, ys, x, y = (np.asarray(values).reshape(DRAWS, -1) for values in many)
+    fits = [fitted(*points) for points in zip(np.hstack([xs, x]), np.hstack([ys, y]), strict=True)]
+    amplitudes, phases, errors = np.transpose(fits)
+    assert errors.max() < 1e-5
+    assert is_uniform(np.clip(amplitudes, 0.1, 0.5), 0.1, 0.5) and abs(np.clip(amplitudes, 0.1, 0.5) - amplitudes).max() < 1e-5
+    assert is_uniform(np.clip(phases, 0, np.pi), 0, np.pi) and abs(np.clip(phases, 0, np.pi) - phases).max() < 1e-4
+    assert abs(np.corrcoef(amplitudes, phases)[0, 1]) < 4 / np.sqrt(DRAWS)
+
+
+def test_task_is_the_one_the_episode_is_made_of():
+    task = Sinusoids()
+    amplitude, phase = task.task(jax.random.key(7))
+    assert amplitude.shape == phase.shape == ()
+    assert 0.1 <= float(amplitude) <= 0.5 and 0 <= float(phase) <= np.pi
+
+
+def test_the_key_decides(many):
+    task, key = Sinusoids(steps=3, batch=4, held_out=5), jax.random.split(jax.random.key(0), DRAWS)[17]
+    assert identical(task.episode(key), task.episode(key))
+    np.testing.assert_allclose(task.episode(key).ys, many.ys[17], atol=1e-6)
+    assert not np.isin(task.episode(jax.random.key(99)).xs, many.xs[17]).any()
+
+
+def test_no_point_is_drawn_twice(many):
+    points = np.concatenate([many.xs[0].ravel(), many.x_held_out[0].ravel()])
+    assert len(np.unique(points)) == len(points) == 17
+
+
+def test_the_evaluation_episode_is_judged_on_the_grid():
+    task, key = Sinusoids(), jax.random.key(5)
+    plain, judged = task.episode(key), task.evaluation_episode(key)
+    assert identical(judged[:2], plain[:2])
+    np.testing.assert_allclose(judged.x_held_out, np.linspace(-5, 5, 100)[:, None], atol=1e-6)
+    a, b = fitted(plain.xs, plain.ys), fitted(judged.x_held_out, judged.y_held_out)
+    assert a[:2] == pytest.approx(b[:2], abs=1e-5) and max(a[2], b[2]) < 1e-6

@@ -1,0 +1,57 @@
+"""What code does, as text: the same on every Python, and blind to comments, docstrings and layout.
+
+The notebooks' fingerprints are made of this, so an edit that cannot change an output does not make one stale.
+"""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+VERSION_DEPENDENT = {"type_params", "type_ignores", "type_comment", "kind"}
+
+
+def digest(content) -> str:
+    """The sha256 of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def is_docstring(node) -> bool:
+    """Is this statement a bare string?"""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def canonical(node) -> str:
+    """The text of a syntax tree without positions, comments, docstrings and what differs between Python versions."""
+    if isinstance(node, list):
+        return "[" + ",".join(canonical(item) for item in node if not is_docstring(item)) + "]"
+    if isinstance(node, ast.Constant):
+        return ascii(node.value)
+    if not isinstance(node, ast.AST):
+        return ascii(node)
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 adds empty pieces to some f-strings
+        node = ast.JoinedStr([piece for piece in node.values if canonical(piece) != "''"])
+    fields = [(name, value) for name, value in ast.iter_fields(node) if name not in VERSION_DEPENDENT]
+    return type(node).__name__ + "(" + ",".join(f"{k}={canonical(v)}" for k, v in fields if v not in (None, [])) + ")"
+
+
+def cell_code(source: str) -> str:
+    """What a cell does: its statements, then again the last one, even a bare string, and its semicolon: they decide what is shown."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # an IPython magic
+        return source
+    return canonical(body) + "".join(map(canonical, body[-1:])) + ";" * source.rstrip().endswith(";")
+
+
+def file_code(path: Path) -> str:
+    """What a package file does: a module its statements, any other file (weights, cards) its bytes."""
+    if path.suffix == ".py":
+        return canonical(ast.parse(path.read_text(encoding="utf8")).body)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def package_code(root: Path) -> dict[str, str]:
+    """Every file of the package with what it does."""
+    paths = {path.relative_to(root).as_posix(): path for path in (root / "mplp_lite").rglob("*") if path.is_file()}
+    return {name: file_code(path) for name, path in paths.items() if "__pycache__" not in name and not path.name.startswith(".")}
