@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax import Array
 
+from .graph import Graph
 from .network import Data, Network, State
 
 
@@ -49,16 +49,11 @@ class GradientDescent(Network):
         return sum(losses.sum(axis=-1).mean() for losses in self.unit_losses(state, x, y).values())
 
 
-def sgd(graph, learning_rate: float = 0.1) -> GradientDescent:
+def sgd(graph: Graph, learning_rate: float = 0.1) -> GradientDescent:
     """Plain gradient descent; 0.1 is the paper's rate for MNIST."""
     return GradientDescent(graph, optax.sgd(learning_rate))
 
 
-def adam(graph, learning_rate: float = 0.01) -> GradientDescent:
+def adam(graph: Graph, learning_rate: float = 0.01) -> GradientDescent:
     """Adam; 0.01 is the paper's rate."""
     return GradientDescent(graph, optax.adam(learning_rate))
-
-
-def with_step_sizes(make, graph, rates) -> dict[float, GradientDescent]:
-    """`make(graph, rate)` for every rate, for a sweep."""
-    return {float(rate): make(graph, rate) for rate in jnp.asarray(rates)}

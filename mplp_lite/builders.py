@@ -1,8 +1,10 @@
 """Graphs as one call each: from edges in the ordinary order, or layered networks."""
 
 from collections.abc import Callable, Iterable
+from numbers import Integral
 
 from . import losses, nodes
+from .choices import check_choice
 from .graph import Backward, Forward, Graph, Node, Seed
 
 
@@ -28,17 +30,16 @@ def connect(parts: Iterable[Node], edges: Iterable[tuple[str, str]]) -> Graph:
 def sequential(inputs: int, *layers: int | str | Callable, loss: str = "l2", aggregate: str = "mean") -> Graph:
     """A layered network: a whole number is a dense layer of that width, a name or a function an activation.
 
-    `sequential(144, 50, "sigmoid", 10, "softmax", loss="cross_entropy")` has the nodes `x W1 b1 sigmoid1 W2 b2 softmax2 y loss`.
+    `sequential(144, 50, "sigmoid", 10, "softmax", loss="cross_entropy")` has the nodes `x W1 b1 sigmoid1 W2 b2 softmax2 loss y`.
 
     Raises:
         ValueError: for an unknown activation, loss or aggregator, or a width below 1.
     """
-    _check_choice("loss", loss, losses.LOSSES)
-    _check_choice("aggregate", aggregate, nodes.AGGREGATORS)
+    check_choice("loss", loss, losses.LOSSES)
     chain, width, depth = [("x", nodes.Input(inputs))], inputs, 0
     for layer in layers:
-        if isinstance(layer, int):
-            depth += 1
+        if isinstance(layer, Integral):
+            layer, depth = int(layer), depth + 1
             chain += [(f"W{depth}", nodes.Weight(units=layer, inputs=width, aggregate=aggregate)), (f"b{depth}", nodes.Bias(layer))]
             width = layer
         else:
@@ -53,11 +54,6 @@ def _activation(layer, width, depth):
     if layer == "softmax":
         return f"softmax{depth}", nodes.Softmax(width)
     return f"{layer if isinstance(layer, str) else 'activation'}{depth}", nodes.Activation(width, layer)
-
-
-def _check_choice(what, given, known):
-    if given not in known:
-        raise ValueError(f"{what}={given!r} is unknown; use one of {sorted(known)}.")
 
 
 def mlp(*widths: int, activation: str | Callable = "relu", loss: str = "l2", aggregate: str = "mean") -> Graph:

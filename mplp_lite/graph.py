@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from . import nodes
+from .checks import check_graph
+from .choices import check_choice
 from .nodes import AGGREGATORS, Operation
 
 
@@ -49,6 +51,9 @@ class Node:
     name: str
     op: Operation
     aggregate: str = "mean"
+
+    def __post_init__(self):
+        check_choice("aggregate", self.aggregate, AGGREGATORS)
 
     def gather(self, messages: tuple[Array, ...]) -> Array:
         """One message from those of all consumers, `(b, units, m)` each."""
@@ -101,7 +106,7 @@ class Forward(Arrow):
 
 @dataclass(frozen=True)
 class Seed(Forward):
-    """The reflexive arrow of a loss: its value becomes its own first message, one channel, `(b, units, 1)`."""
+    """The reflexive arrow of a loss: its value becomes its own first message, `(b, units, 1)`."""
 
     def send(self, node, state, learn):
         """Fires the loss."""
@@ -148,39 +153,23 @@ class Graph:
         order: the arrows as one inner step fires them.
 
     Raises:
-        ValueError: if two nodes share a name, an arrow names no node, an input slot is
-            filled twice or left empty, or a node gets another number of units than it takes.
+        ValueError: if nodes and arrows do not fit together.
     """
 
     nodes: tuple[Node, ...]
     order: tuple[Arrow, ...]
 
     def __post_init__(self):
-        names = [node.name for node in self.nodes]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Node names {names} repeat; give every node a name of its own.")
-        strangers = {end for arrow in self.order for end in (arrow.source, arrow.target)} - set(names)
-        if strangers:
-            raise ValueError(f"Arrows name {sorted(strangers)}, which are no nodes of this graph; its nodes are {names}.")
-        for node in self.nodes:
-            self._check_slots(node)
-        for arrow in self.forward:
-            self._check_widths(self.node(arrow.source), self.node(arrow.target))
-
-    def _check_slots(self, node):
-        filled = sorted(arrow.slot for arrow in set(self.forward) if arrow.target == node.name)
-        needed = [] if isinstance(node.op, nodes.Input) else list(range(node.op.arity))
-        if filled != needed:
-            raise ValueError(f"Node {node.name!r} has input slots {needed}, but forward arrows fill {filled}; fill each slot once.")
-
-    def _check_widths(self, source, target):
-        given, wanted = source.op.units, target.op.incoming
-        if given != wanted:
-            raise ValueError(f"Node {target.name!r} takes {wanted} units, but {source.name!r} sends {given}; make the widths equal.")
+        check_graph(self)
 
     def node(self, name: str) -> Node:
-        """The node called `name`."""
-        return next(node for node in self.nodes if node.name == name)
+        """The node called `name`; a ValueError if there is none."""
+        check_choice("node", name, self._by_name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self):
+        return {node.name: node for node in self.nodes}
 
     @cached_property
     def forward(self) -> tuple[Arrow, ...]:

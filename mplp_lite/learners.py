@@ -89,13 +89,9 @@ class GRU(Learner):
     activation: str = "tanh"
     gate_bias: float = -1.0
 
-    def channels(self, op: Operation) -> int:
-        """Channels of the carry of one entry of `op`."""
-        return (op.parameter_shape is not None) + self.hidden + self.message
-
     def first_carry(self, op, batch):
         """Zeros, `(batch, *op.shape, c)`."""
-        return jnp.zeros((batch, *op.shape, self.channels(op)))
+        return jnp.zeros((batch, *op.shape, (op.parameter_shape is not None) + self.hidden + self.message))
 
     @nn.compact
     def __call__(self, op, reads, carry):

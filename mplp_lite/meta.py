@@ -171,8 +171,12 @@ def meta_step(
     updates, optimizer_state = meta_optimizer(optimizer).update(gradient, state.optimizer, state.trained)
     trained = optax.apply_updates(state.trained, updates)
     prior = trained.pop("prior", None)
-    metrics = {"loss": loss, **parts, "gradient": optax.global_norm(gradient)}
+    metrics = {"loss": loss, **parts, "gradient": _norm(gradient)}
     return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
+
+
+def _norm(tree):
+    return jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(tree)))
 
 
 def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:

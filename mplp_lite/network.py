@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .graph import Graph, NodeState, walk
@@ -72,9 +73,11 @@ class Network:
         """What the network says about `x (n, units)`, for any `n`; dictionaries by node where the graph has several inputs or outputs.
 
         Raises:
-            ValueError: if `x` has another shape than `(n, units)`.
+            ValueError: if `x` has another shape than `(n, units)`, or the graph has no loss.
             TypeError: if its dtype is not that of the parameters.
         """
+        if not self.graph.outputs:
+            raise ValueError("This graph has no loss, so none of its nodes is its prediction; give it a loss.")
         data = self._named(state, self.graph.inputs, x)
         states = walk(self.graph, self.graph.prediction, self._node_states(state, data), _nobody)
         outputs = {name: states[name].output for name in self.graph.outputs}
@@ -117,8 +120,8 @@ class Network:
         dtype = jnp.result_type(*state.parameters.values()) if state.parameters else jnp.result_type(float)
         for name, value in values.items():
             units = self.graph.node(name).op.units
-            if jnp.ndim(value) != 2 or jnp.shape(value)[1] != units:
-                raise ValueError(f"{name} has shape {jnp.shape(value)}, but this graph takes (examples, {units}); reshape it.")
+            if np.ndim(value) != 2 or np.shape(value)[1] != units:
+                raise ValueError(f"{name} has shape {np.shape(value)}, but this graph takes (examples, {units}); reshape it.")
             if getattr(value, "dtype", None) != dtype:
                 found = getattr(value, "dtype", type(value).__name__)
                 raise TypeError(f"{name} is {found}, but this network computes in {dtype}; convert it: jax.numpy.asarray({name}, {dtype}).")

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .choices import check_choice
+
 AGGREGATORS = {"mean": jnp.mean, "sum": jnp.sum}
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -39,13 +41,14 @@ class Operation:
 
     Attributes:
         units: how many there are, `>= 1`.
+        arity: how many inputs each takes (of the class).
+        learns: whether a learner speaks for it (of the class).
 
     Raises:
         ValueError: if `units` is no positive whole number.
     """
 
     units: int
-    kind: ClassVar[str] = "operation"
     arity: ClassVar[int] = 1
     learns: ClassVar[bool] = True
 
@@ -53,6 +56,11 @@ class Operation:
         sizes = [getattr(self, name) for name in ("inputs", "units") if hasattr(self, name)]
         if any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes):
             raise ValueError(f"{type(self).__name__} was given sizes {sizes}; each must be a whole number of at least 1.")
+
+    @property
+    def kind(self) -> str:
+        """What nodes of the same kind, and only they, may share a learner by: the name of the class, `"weight"`."""
+        return type(self).__name__.lower()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -98,7 +106,6 @@ class Operation:
 class Input(Operation):
     """Where data enters the graph. It learns nothing; messages that reach it stay there."""
 
-    kind: ClassVar[str] = "input"
     learns: ClassVar[bool] = False
 
     def forward(self, parameter, value):
@@ -110,7 +117,6 @@ class Input(Operation):
 class Target(Input):
     """Where targets enter the graph; `predict` never needs them."""
 
-    kind: ClassVar[str] = "target"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,10 @@ class Weight(Operation):
     inputs: int
     aggregate: str = "mean"
     deviation: float = 0.05
-    kind: ClassVar[str] = "weight"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("aggregate", self.aggregate, AGGREGATORS)
 
     @property
     def incoming(self):
@@ -163,7 +172,6 @@ class Weight(Operation):
 class Bias(Operation):
     """`y_u = x_u + b_u`, zero at first."""
 
-    kind: ClassVar[str] = "bias"
 
     @property
     def parameter_shape(self):
@@ -191,7 +199,6 @@ class Activation(Operation):
     """
 
     fn: str | Callable[[Array], Array]
-    kind: ClassVar[str] = "activation"
 
     def __post_init__(self):
         super().__post_init__()
@@ -207,7 +214,6 @@ class Activation(Operation):
 class Softmax(Operation):
     """`y_u = exp(x_u - max x) / sum_v exp(x_v - max x)`."""
 
-    kind: ClassVar[str] = "softmax"
 
     def forward(self, parameter, x):
         """`(b, u) -> (b, u)`; stores the input, the shifted input, its exponential and the sum of exponentials for every unit."""
@@ -221,7 +227,6 @@ class Softmax(Operation):
 class Add(Operation):
     """`y_u = x_u + x'_u`: where two branches, a skip connection say, meet. The same message goes back along both."""
 
-    kind: ClassVar[str] = "add"
     arity: ClassVar[int] = 2
 
     def forward(self, parameter, x, other):
@@ -233,5 +238,4 @@ class Add(Operation):
 class Loss(Operation):
     """One loss per output unit, never summed: each is the seed message of its unit."""
 
-    kind: ClassVar[str] = "loss"
     arity: ClassVar[int] = 2

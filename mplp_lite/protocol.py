@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .choices import check_choice
 from .graph import Node, walk
 from .learners import Learner
 from .network import Data, Network, State
@@ -62,8 +63,7 @@ class Protocol(Network):
     sharing: str = "none"
 
     def __post_init__(self):
-        if self.sharing not in SHARING:
-            raise ValueError(f"sharing={self.sharing!r} is unknown; use one of {list(SHARING)}.")
+        check_choice("sharing", self.sharing, SHARING)
 
     def learner_group(self, node: Node) -> str:
         """Key of a node's learner in `Rule.learners`."""
@@ -74,9 +74,10 @@ class Protocol(Network):
         """Key of a node's standardiser and scale in `Rule.statistics` and `Rule.scales`."""
         return self.learner_group(node) if self.sharing == "all" else node.name
 
+    @partial(jax.jit, static_argnums=0)
     def new_rule(self, key: Array) -> Rule:
         """An untrained, uncalibrated rule."""
-        return jax.jit(self._new_rule)(key)
+        return self._new_rule(key)
 
     def _new_rule(self, key):
         rule = Rule({}, {}, {})
@@ -131,7 +132,7 @@ class Protocol(Network):
             state: where the run starts.
             xs: inputs, `(steps, b, units)`.
             ys: targets, `(steps, b, units)`.
-            momentum: `p` in `new = (1 - p) old + p measured`. Nodes that share statistics write one after the other,
+            momentum: `p` in `new = (1 - p) old + p measured`, a plain number. Nodes that share statistics write one after the other,
                 as in the published code.
 
         Raises:
@@ -139,6 +140,8 @@ class Protocol(Network):
         """
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum={momentum} was given; it must lie in [0, 1].")
+        if not all(map(len, jax.tree.leaves((xs, ys)))):
+            raise ValueError("Calibration was given 0 steps; it needs at least 1.")
         _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(s, *xy)), state, (xs, ys))
         statistics = dict(rule.statistics)
         for node in self.graph.nodes:
@@ -150,7 +153,7 @@ class Protocol(Network):
 
     def _inner_step(self, rule, calibrating, state, data):
         """Walks the whole order once; gives the new state and what every learner reports."""
-        self._check_batch(state, data)
+        self._check(rule, state, data)
         states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
         parameters = {name: states[name].parameter for name in state.parameters}
         carries = {name: states[name].carry for name in state.carries}
@@ -171,12 +174,19 @@ class Protocol(Network):
         if calibrating:
             statistics = statistics._replace(out_mean=thought.update.mean())
         delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
-        seen = {"statistics": statistics, "message": thought.message, "delta": delta}
+        seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
 
-    def _check_batch(self, state, data):
+    def _check(self, rule, state, data):
+        if jax.tree.map(jnp.shape, rule) != _rule_shapes(self):
+            raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
         held = {carry.shape[0] for carry in state.carries.values()}
-        given = {value.shape[0] for value in data.values()}
-        if held and held != given:
-            raise ValueError(f"A batch of {max(given)} was given, but the learners' carry holds {max(held)} slots; "
-                             f"make the state with init(key, batch={max(given)}).")
+        given = next(value.shape[0] for value in data.values())
+        if given < 1 or held - {given}:
+            slots, remedy = max(held, default="1 or more"), f"make the state with init(key, batch={max(given, 1)})"
+            raise ValueError(f"A batch of {given} was given, but the learners' carry holds {slots} slots; {remedy}.")
+
+
+@cache
+def _rule_shapes(protocol):
+    return jax.tree.map(jnp.shape, jax.eval_shape(protocol._new_rule, jax.random.key(0)))

@@ -39,6 +39,10 @@ def _gru(group, layers):
     return [f"learners/{group}/{name}" for name in own]
 
 
+def _pair(group, layers):
+    return [name for net in "fg" for name in _perceptron(f"learners/{group}/{net}", layers)]
+
+
 def _standardizer(group):
     return [f"statistics/{group}/norm", f"statistics/{group}/mean_zeroer"]
 
@@ -59,12 +63,13 @@ def layout(protocol: Protocol) -> list[str]:
         output = _output(group) if has_parameter and own_statistics else []
         names += _standardizer(group) if own_statistics else []
         if stateless:
-            f = _perceptron(f"learners/{group}/f", layers) if has_parameter else []
-            names += [*f, *output, *_perceptron(f"learners/{group}/g", layers)]
+            own = protocol.learner_group(node) == group
+            f, g = (_perceptron(f"learners/{group}/{net}", layers) if own else [] for net in "fg")
+            names += [*(f if has_parameter else []), *output, *g]
         else:
             names += [*(_gru(group, layers) if protocol.learner_group(node) == group else []), *output]
     shared = [kind for kind in ("weight", "bias") if kind in {protocol.learner_group(node) for node in learning}]
-    names += [name for kind in shared for name in _gru(kind, layers)]
+    names += [name for kind in shared for name in (_pair if stateless else _gru)(kind, layers)]
     if protocol.sharing == "all":
         names += [name for kind in shared for name in _output(kind)]
         names += [name for kind in shared for name in _standardizer(kind)]

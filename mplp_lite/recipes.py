@@ -44,7 +44,7 @@ class Recipe:
         hint: weight of the hint losses.
         steps: meta-steps.
         learning_rate: of the meta-optimiser, Adam, at its highest.
-        warmup: meta-steps over which the learning rate rises linearly from 0.
+        warmup: meta-steps over which the learning rate rises linearly from 0; at most half of `steps` are used.
         final_learning_rate: where a cosine brings it down to at the last step; the same as `learning_rate` keeps it.
         b2: Adam's second decay.
         calibration_runs: inner runs that statistics are measured over before meta-training.
@@ -82,7 +82,7 @@ class Recipe:
         for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs"):
             _check(self, field, getattr(self, field) >= 1, "at least 1")
         _check(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
-        _check(self, "warmup", 0 <= self.warmup <= self.steps, "between 0 and steps")
+        _check(self, "warmup", self.warmup >= 0, "at least 0")
         _check(self, "first_scale", self.first_scale > 0, "above 0")
         _check(self, "learning_rate", self.learning_rate > 0, "above 0")
         _check(self, "final_learning_rate", 0 <= self.final_learning_rate <= self.learning_rate, "between 0 and learning_rate")
@@ -122,11 +122,12 @@ class Recipe:
     @property
     def schedule(self) -> optax.Schedule:
         """Learning rate by meta-step."""
+        warmup = min(self.warmup, self.steps // 2)
         return optax.warmup_cosine_decay_schedule(
-            init_value=self.learning_rate if self.warmup == 0 else 0.0,
+            init_value=self.learning_rate if warmup == 0 else 0.0,
             peak_value=self.learning_rate,
-            warmup_steps=self.warmup,
-            decay_steps=max(self.steps, self.warmup + 1),
+            warmup_steps=warmup,
+            decay_steps=self.steps,
             end_value=self.final_learning_rate,
         )
 

@@ -5,6 +5,7 @@ Statistics are scalars, one pair per piece that a learner reads, measured once b
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -32,9 +33,9 @@ def neutral(pieces: int, has_parameter: bool) -> Statistics:
 
 def measure(reads: tuple[Array, ...]) -> tuple[Array, Array]:
     """`norm` and `mean_zeroer` of the pieces, `(pieces,)` each; a piece that hardly varies keeps norm 1."""
-    deviation = jnp.stack([piece.std() for piece in reads])
-    flat = deviation < SMALLEST_DEVIATION
-    norm = jnp.where(flat, 1.0, 1.0 / jnp.where(flat, 1.0, deviation))
+    variance = jnp.stack([piece.var() for piece in reads])
+    flat = variance < SMALLEST_DEVIATION**2
+    norm = jnp.where(flat, 1.0, jax.lax.rsqrt(jnp.where(flat, 1.0, variance)))
     return norm, -jnp.stack([piece.mean() for piece in reads])
 
 

@@ -70,9 +70,9 @@ def random_episode(inputs, outputs, seed=0, steps=3, batch=4, held_out=4, one_ho
 
 
 def max_difference(tree, other):
-    """The largest absolute difference between two trees of the same structure."""
+    """The largest absolute difference between two trees of the same structure; nan if there is one."""
     differences = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - np.asarray(b)).max(initial=0.0), tree, other)
-    return max(jax.tree.leaves(differences))
+    return np.max(jax.tree.leaves(differences))
 
 
 def identical(tree, other):

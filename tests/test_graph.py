@@ -207,6 +207,16 @@ def test_graphs_predict_and_learn(graph, predict):
     assert all(not np.allclose(ours[name], state.parameters[name], atol=1e-4) for name in ours)
 
 
+@pytest.mark.parametrize("make, weight, source", [(two_losses, "W1", None), (own_operations, "Wb", "xb")])
+def test_several_inputs_or_targets_scan_and_calibrate_by_name(make, weight, source):
+    (protocol, rule, state), (x, y) = start(make()), data_for(make())
+    runs = jax.tree.map(lambda values: jnp.stack([values, values]), (x, y))
+    scanned, _ = jax.lax.scan(lambda s, xy: protocol.update(rule, s, *xy), state, runs)
+    assert max_difference(scanned.parameters, after(protocol, rule, state, x, y, steps=2)) < 1e-6
+    statistics = protocol.calibrate(rule, state, *runs).statistics[weight]
+    assert float(statistics.norm[2]) == pytest.approx(1 / np.std(np.asarray(x[source] if source else x)), rel=1e-5)
+
+
 @st.composite
 def random_graphs(draw):
     """Any acyclic graph of nodes 2 units wide, with a loss at every node that nobody else consumes."""
@@ -307,6 +317,17 @@ def two_backward_rounds(graph):
     """Backwards twice on the stale activations of one forward pass."""
     split = len(graph.forward)
     return Graph(graph.nodes, graph.order + graph.order[split:])
+
+
+def test_slots_may_be_filled_in_any_order():
+    graph = own_operations()
+    order = list(graph.order)
+    first, second = order.index(Forward("Wb", "join", 0)), order.index(Forward("gain", "join", 1))
+    order[first], order[second] = order[second], order[first]
+    (protocol, rule, state), (x, y) = start(graph), data_for(graph)
+    other = Protocol(Graph(graph.nodes, tuple(order)), Backprop())
+    assert identical(other.predict(state, x), protocol.predict(state, x))
+    assert max_difference(other.update(rule, state, x, y), protocol.update(rule, state, x, y)) < 1e-6
 
 
 def test_two_backward_rounds_in_one_step():
@@ -572,7 +593,7 @@ IMPOSSIBLE = {
     "unknown node": (lambda: connect([X, LOSS, Y], [("x", "loss"), ("y", "loss")]).node("z"), "'z'"),
     "unknown aggregator of a node": (lambda: Node("x", Input(2), "median"), "'median' is unknown.*mean.*sum"),
     "unknown aggregator": (lambda: mlp(1, 2, aggregate="max"), r"aggregate='max' is unknown; use one of \['mean', 'sum'\]"),
-    "unknown loss": (lambda: mlp(1, 2, loss="huber"), r"loss='huber' is unknown; use one of \['cross_entropy', 'l1', 'l2'\]"),
+    "unknown loss": (lambda: mlp(1, 2, loss="huber"), r"loss='huber' is unknown; use one of \['l1', 'l2', 'cross_entropy'\]"),
     "unknown activation": (lambda: mlp(1, 2, 1, activation="selu"), "Activation 'selu' is unknown; use one of .*or pass a function"),
     "one width": (lambda: mlp(3), r"mlp was given widths \(3,\); it needs at least an input and an output width"),
     "no width": (lambda: mlp(), r"mlp was given widths \(\)"),

@@ -86,6 +86,8 @@ def test_a_new_rule_is_untrained_uncalibrated_and_drawn_anew_for_each_node():
     for statistics in rule.statistics.values():
         assert (statistics.norm == 1).all() and not statistics.mean_zeroer.any() and not (statistics.out_mean or 0)
     assert identical(rule, new_rule(jax.random.key(0)))
+    many = jax.eval_shape(jax.vmap(new_rule), jax.random.split(jax.random.key(0), 3))
+    assert all(leaf.shape[0] == 3 for leaf in jax.tree.leaves(many))
     kernels = {name: leaf for name, leaf in named_leaves(rule.learners).items() if name.endswith("/W")}
     others = named_leaves(new_rule(jax.random.key(1)).learners)
     assert all((leaf != others[name]).any() for name, leaf in kernels.items())
@@ -163,14 +165,13 @@ def test_update_is_differentiable_by_rule_prior_and_data():
         lesson = Lesson(Stateless(message=2, widths=(3,), activation="tanh"), graph=sequential(2, 3, loss="l2"))
         x, y = lesson.episode.xs[0], lesson.episode.ys[0]
 
-        @jit
         def loss(rule, prior, x):
             state, _ = lesson.protocol.update(rule, lesson.protocol.begin(prior, BATCH), x, y)
             return lesson.protocol.loss(state, lesson.episode.x_held_out, lesson.episode.y_held_out)
 
         point = lesson.rule, lesson.prior, x
         direction = random_rule(lesson.protocol, 8), random_prior(lesson.protocol, 8), noise(8, *x.shape)
-        gradients = jit(jax.grad(loss, argnums=(0, 1, 2)))(*point)
+        gradients, loss = jit(jax.grad(loss, argnums=(0, 1, 2)))(*point), jit(loss)
         for number in range(3):
             ends = []
             for h in (1e-5, -1e-5):

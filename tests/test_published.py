@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from mplp_lite import GRU, Protocol, Stateless, data, evaluate, meta, mlp, published, weights
 from mplp_lite.__main__ import main
@@ -20,8 +21,6 @@ KINDS = ["weights", "predictions", "meta_loss", "meta_gradient", "calibration"]
 @pytest.fixture(scope="module", autouse=True)
 def compile_once(tmp_path_factory):
     """`verify` compiles anew at every call; here equal programs are compiled once."""
-    from jax.experimental.compilation_cache.compilation_cache import reset_cache
-
     settings = {
         "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
         "jax_persistent_cache_min_compile_time_secs": 0.0,

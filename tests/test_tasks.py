@@ -17,10 +17,11 @@ def many():
 
 
 def is_uniform(values, low, high):
-    """Within [low, high], and spread like a uniform draw: quartiles are where they should be."""
-    values = np.ravel(values)
-    quartiles = (np.quantile(values, (0.25, 0.5, 0.75)) - low) / (high - low)
-    return values.min() >= low and values.max() <= high and np.allclose(quartiles, (0.25, 0.5, 0.75), atol=2 / np.sqrt(len(values)))
+    """Within [low, high], and spread like a uniform draw: both ends are reached, quartiles are where they should be."""
+    shares = np.linspace(0, 1, 5)
+    quantiles = (np.quantile(values, shares) - low) / (high - low)
+    reached = 0 <= quantiles[0] < 0.01 and 0.99 < quantiles[-1] <= 1
+    return reached and np.allclose(quantiles, shares, atol=2 / np.sqrt(np.size(values)))
 
 
 def fitted(x, y):

@@ -1,0 +1,130 @@
+"""Gradient descent: steps against numpy by hand, scores against BASELINES.md."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mplp_lite import baselines, data, evaluate, mlp
+from mplp_lite.tasks import Sinusoids
+
+
+@pytest.fixture(autouse=True)
+def optax_mixes_dtypes():
+    """Adam's bias correction raises a float to an integer power."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def l2_gradient(p, x, y):
+    """Backpropagation through a relu network, loss summed over units and averaged over the batch."""
+    before = x @ p["W1"] + p["b1"]
+    hidden = np.maximum(before, 0)
+    error = (hidden @ p["W2"] + p["b2"] - y) / len(x)
+    back = error @ p["W2"].T * (before > 0)
+    return {"W1": x.T @ back, "b1": back.sum(axis=0), "W2": hidden.T @ error, "b2": error.sum(axis=0)}
+
+
+def cross_entropy_gradient(p, x, y):
+    """The same through sigmoid, softmax and cross-entropy."""
+    hidden = 1 / (1 + np.exp(-(x @ p["W1"] + p["b1"])))
+    exponential = np.exp(hidden @ p["W2"] + p["b2"])
+    error = (exponential / exponential.sum(axis=1, keepdims=True) - y) / len(x)
+    back = error @ p["W2"].T * hidden * (1 - hidden)
+    return {"W1": x.T @ back, "b1": back.sum(axis=0), "W2": hidden.T @ error, "b2": error.sum(axis=0)}
+
+
+def sgd(rate):
+    def step(gradient, memory):
+        return -rate * gradient, memory
+
+    return step
+
+
+def adam(rate, b1=0.9, b2=0.999, eps=1e-8):
+    def step(gradient, memory):
+        t, m, v = memory or (0, 0, 0)
+        t, m, v = t + 1, b1 * m + (1 - b1) * gradient, b2 * v + (1 - b2) * gradient**2
+        return -rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps), (t, m, v)
+
+    return step
+
+
+NETWORKS = {
+    "l2": (mlp(2, 3, 2), l2_gradient),
+    "cross-entropy": (mlp(2, 3, 2, activation="sigmoid", loss="cross_entropy"), cross_entropy_gradient),
+}
+METHODS = {"sgd": (baselines.sgd, sgd, 0.1), "adam": (baselines.adam, adam, 0.01), "fast adam": (baselines.adam, adam, 0.3)}
+
+
+@pytest.mark.parametrize(("graph", "gradient"), NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(("make", "by_hand", "rate"), METHODS.values(), ids=METHODS)
+def test_steps_are_those_computed_by_hand(graph, gradient, make, by_hand, rate):
+    rng = np.random.default_rng(0)
+    prior = {"W1": (2, 3), "b1": (3,), "W2": (3, 2), "b2": (2,)}
+    expected = {name: rng.normal(size=shape) for name, shape in prior.items()}
+    network, step = make(graph, rate), by_hand(rate)
+    state = network.begin({name: jnp.asarray(value, jnp.float32) for name, value in expected.items()}, 4)
+    memory = dict.fromkeys(prior)
+    for _ in range(3):
+        x, y = rng.normal(size=(4, 2)), np.eye(2)[rng.integers(2, size=4)]
+        old = state.parameters
+        state, trail = network.update(None, state, jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+        gradients = gradient(expected, x, y)
+        for name in prior:
+            delta, memory[name] = step(gradients[name], memory[name])
+            expected[name] = expected[name] + delta
+            np.testing.assert_allclose(state.parameters[name], expected[name], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(trail[name]["delta"], np.asarray(state.parameters[name]) - np.asarray(old[name]), atol=1e-6)
+
+
+def test_the_papers_rates_are_the_defaults():
+    graph = mlp(1, 1)
+    prior = {"W1": jnp.ones((1, 1)), "b1": jnp.zeros(1)}
+    for make, step in ((baselines.sgd, -0.1), (baselines.adam, -0.01)):
+        _, trail = make(graph).update(None, make(graph).begin(prior, 1), jnp.ones((1, 1)), jnp.zeros((1, 1)))
+        assert trail["b1"]["delta"][0] == pytest.approx(step, rel=1e-4)
+
+
+def test_step_sizes_are_found_by_the_rate_that_was_asked_for():
+    rates = [0.1, 0.03, 0.001]
+    sweep = baselines.with_step_sizes(baselines.sgd, mlp(1, 1), rates)
+    assert list(sweep) == rates
+    state = sweep[0.03].begin({"W1": jnp.zeros((1, 1)), "b1": jnp.zeros(1)}, 1)
+    _, trail = sweep[0.03].update(None, state, jnp.ones((1, 1)), jnp.ones((1, 1)))
+    assert trail["b1"]["delta"][0] == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("make", [baselines.sgd, baselines.adam])
+def test_data_that_do_not_fit_are_refused(make):
+    network = make(mlp(2, 1))
+    state = network.init(jax.random.key(0), 4)
+    with pytest.raises(ValueError, match="shape"):
+        network.update(None, state, jnp.zeros((4, 3)), jnp.zeros((4, 1)))
+    with pytest.raises(TypeError, match="int32"):
+        network.update(None, state, jnp.zeros((4, 2), jnp.int32), jnp.zeros((4, 1)))
+
+
+# ---------------------------------------------------------------- BASELINES.md
+
+
+def test_sinusoid_scores():
+    graph = mlp(1, 20, 20, 1)
+    nothing = {name: jnp.zeros(shape) for name, shape in baselines.adam(graph).parameter_shapes.items()}
+    zero = evaluate.sinusoid_runs(baselines.sgd(graph, 0.0), None, Sinusoids(steps=1), jax.random.key(0), 100, nothing).eval_loss[:, 0]
+    found = evaluate.sinusoid_runs(baselines.adam(graph, 0.01), None, Sinusoids(), jax.random.key(0), 100).eval_loss
+    assert zero.mean() == pytest.approx(0.0229, abs=0.003) and zero.std() == pytest.approx(0.0158, abs=0.003)
+    assert found.shape == (100, 6) and found[:, -1].mean() == pytest.approx(0.0212, abs=0.003)
+    assert found[:, -1].mean() < zero.mean()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.mnist(size=12)
+
+
+@pytest.mark.parametrize(("make", "rate", "percent"), [(baselines.sgd, 0.1, 14), (baselines.adam, 0.01, 40)], ids=["sgd", "adam"])
+def test_mnist_scores(digits, make, rate, percent):
+    network = make(mlp(144, 50, 10, activation="sigmoid", loss="cross_entropy"), rate)
+    found = evaluate.classification_runs(network, None, digits.train, digits.test, jax.random.key(0), 20, 8, runs=40)
+    assert 100 * found[:, -1].mean() == pytest.approx(percent, abs=3)

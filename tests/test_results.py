@@ -1,0 +1,38 @@
+"""What the README claims is what the committed results files say."""
+
+import json
+import re
+from pathlib import Path
+
+import mplp_lite as mplp
+
+ROOT = Path(__file__).parents[1]
+RESULTS = json.loads((ROOT / "results" / "sinusoid.json").read_text())
+
+
+def readme_rows():
+    """Method to cells, for each row of the README's results table."""
+    rows = re.findall(r"^\| ([^|]+?) \| ([\d. |±]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return {method: cells.split(" | ") for method, cells in rows}
+
+
+def expected_cells(losses):
+    """Mean per step, and the deviation after the last."""
+    means = [f"{value:.4f}" for value in losses["mean"]]
+    return [*means[:-1], f"{means[-1]} ± {losses['sd'][-1]:.4f}"]
+
+
+def test_the_readme_table_is_the_results_file():
+    assert readme_rows() == {method: expected_cells(found["eval_loss"]) for method, found in RESULTS["methods"].items()}
+
+
+def test_the_results_were_made_with_the_shipped_rule():
+    card = mplp.load_card(mplp.pretrained_path("sinusoid"))
+    assert RESULTS["sha256"] == card["sha256"]
+    assert RESULTS["methods"]["MPLP"]["eval_loss"]["mean"][-1] == card["metric"]["mean"]
+
+
+def test_the_shipped_rule_reaches_the_goal():
+    mplp_loss, adam_loss = (RESULTS["methods"][method]["eval_loss"]["mean"][-1] for method in ("MPLP", "Adam 0.01"))
+    assert mplp_loss <= 0.004
+    assert 5 * mplp_loss <= adam_loss
