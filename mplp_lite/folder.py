@@ -69,8 +69,10 @@ class Folder:
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 raise RunError(f"Another run is at work in {self.path}; choose another --out or wait for it.") from error
+            except OSError as error:
+                raise RunError(f"Cannot lock {self.path} ({error.strerror}); choose another --out.") from error
             yield
 
     @property
@@ -103,11 +105,16 @@ class Folder:
             arrays = weights.unpack(self.checkpoint.read_bytes(), str(self.checkpoint))
             about = json.loads(str(arrays.pop("about")))
             self._check_same_run(about)
-            state = weights.from_named(template, arrays)
-        except (weights.WeightsError, ValueError, KeyError) as error:
+            state, step = weights.from_named(template, arrays), int(about["step"]) + 0 * about["step"]
+        except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.checkpoint} is no good checkpoint ({error}); move it away to start anew.") from error
-        rows = [row for row in read_curve(self.curve) if row["step"] <= about["step"]]
-        return about["step"], state, rows
+        try:
+            rows = [row for row in read_curve(self.curve) if row["step"] <= step]
+            if [row["step"] for row in rows][-1:] != [step]:
+                raise ValueError(f"it has no row for step {step}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.curve} is no good learning curve ({error}); move the checkpoint away to start anew.") from error
+        return step, state, rows
 
     def finish(self, rule: Rule, card: dict[str, Any]) -> None:
         """Writes the rule and its card.

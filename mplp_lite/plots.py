@@ -85,8 +85,8 @@ def figure_2(methods: dict[str, tuple[Run, Episode, Run]]) -> Figure:
             draw_fit(left, run, episode)
             draw_losses(right, runs)
             left.set_ylabel(f"{name}\noutput y")
-            left.label_outer()
-            right.label_outer()
+        for upper in axes[:-1].ravel():
+            upper.set_xlabel("")
         axes[0][1].legend(loc="upper right")
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=8)

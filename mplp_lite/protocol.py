@@ -98,7 +98,7 @@ class Protocol(Network):
             rule.learners[self.learner_group(node)] = variables.get("params", {})
         rule.statistics.setdefault(self.statistics_group(node), neutral(len(reads), has_parameter))
         if has_parameter:
-            rule.scales.setdefault(self.statistics_group(node), jnp.asarray(self.learner.first_scale))
+            rule.scales.setdefault(self.statistics_group(node), jnp.asarray(self.learner.first_scale, float))
 
     def first_carries(self, prior, batch):
         """Zeros, `(batch, *shape, c)`, for each node whose learner has a memory."""

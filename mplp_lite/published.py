@@ -1,30 +1,20 @@
-"""The authors' published rules: flat float32 vectors, and traces of their code to check against.
+"""The authors' published rules: flat float32 vectors.
 
 The layout follows google-research/self-organising-systems, folder `mplp` (Apache-2.0), which published the vectors.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import io
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .builders import sequential
-from .learners import GRU, Stateless
-from .meta import MetaLoss
-from .network import State
+from .learners import Stateless
 from .protocol import Protocol, Rule
-from .tasks import Episode
 from .weights import WeightsError, from_named, named_leaves
-
-LOSS_NAMES = {"l2": "l2", "l1": "l1", "ce": "cross_entropy"}
-SHARING_NAMES = {"none": "none", "nets": "learners", "all": "all"}
-TOLERANCES = {"weights": 1e-5, "predictions": 1e-5, "meta_loss": 1e-5, "meta_gradient": 1e-4, "calibration": 1e-4}
 
 
 def _perceptron(prefix, layers, last_bias=True):
@@ -53,8 +43,7 @@ def _output(group):
 
 def layout(protocol: Protocol) -> list[str]:
     """Names of a rule's leaves, in the order in which the authors' vectors hold them."""
-    layers = len(protocol.learner.widths) + 1
-    stateless = isinstance(protocol.learner, Stateless)
+    layers, stateless = len(protocol.learner.widths) + 1, isinstance(protocol.learner, Stateless)
     learning = [node for node in protocol.graph.nodes if node.op.learns]
     names = []
     for node in learning:
@@ -95,8 +84,7 @@ def unflatten(vector: Array | np.ndarray, protocol: Protocol) -> Rule:
 
 def flatten(rule: Rule, protocol: Protocol) -> np.ndarray:
     """The flat vector that holds `rule`: the inverse of `unflatten`."""
-    arrays = named_leaves(rule)
-    return np.concatenate([np.ravel(arrays[name]) for name in layout(protocol)])
+    return np.concatenate([np.ravel(named_leaves(rule)[name]) for name in layout(protocol)])
 
 
 def load_published(path: str | Path, protocol: Protocol) -> Rule:
@@ -124,123 +112,22 @@ def load_published_prior(path: str | Path, protocol: Protocol) -> dict[str, Arra
     return {name: jnp.asarray(piece.reshape(shape)) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
 
 
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file of the authors.
+
+    Raises:
+        FileNotFoundError: if there is no file there.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}; pass the path of one of the authors' files.")
+    return Path(path).read_bytes()
+
+
 def _read_vector(path):
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        vector = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+        if not isinstance(vector, np.ndarray) or vector.dtype != np.float32:
+            raise ValueError("not one float32 array")
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is no numpy vector ({error}); pass one of the authors' .npy files.") from error
-
-
-def protocol_of(config: Mapping[str, Any]) -> Protocol:
-    """The protocol that a trace's `config` describes: `arch`, `loss`, `ms`, `hn`, `stateful`, `shared`."""
-    graph = sequential(*config["arch"], loss=LOSS_NAMES[config["loss"]])
-    learner = GRU(message=config["ms"], hidden=config["hn"]) if config["stateful"] else Stateless(message=config["ms"])
-    return Protocol(graph, learner, SHARING_NAMES[config["shared"]])
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One `trace_*.npz`: a short run of the authors' code on random data.
-
-    Attributes:
-        protocol: what ran.
-        rule: the rule after calibration.
-        parameters: parameters after each step, `(steps + 1, ...)` each, by node.
-        episode: the data.
-        predictions: on the held-out inputs after each step, `(steps + 1, n, units)`.
-        hint: mean hint loss.
-        meta_loss: `0.7 hint + 0.3 held-out`.
-        gradient: its gradient by the rule, flat.
-        trained: where the authors' code trains, flat.
-    """
-
-    protocol: Protocol
-    rule: Rule
-    parameters: dict[str, np.ndarray]
-    episode: Episode
-    predictions: np.ndarray
-    hint: np.ndarray
-    meta_loss: np.ndarray
-    gradient: np.ndarray
-    trained: np.ndarray
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Trace":
-        """Reads a trace.
-
-        Raises:
-            FileNotFoundError: if there is no such file.
-            WeightsError: if it is no trace.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls._from_arrays(dict(file))
-        except (ValueError, EOFError, KeyError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise WeightsError(f"{path} is no trace of the authors' code ({error}).") from error
-
-    @classmethod
-    def _from_arrays(cls, arrays):
-        protocol = protocol_of(json.loads(str(arrays["config"])))
-        steps = len(arrays["xs"])
-        names = [node.name for node in protocol.graph.nodes if node.op.parameter_shape is not None]
-        parameters = {name: np.stack([arrays[f"wb_{t}_{k}"] for t in range(steps + 1)]) for k, name in enumerate(names)}
-        episode = Episode(*(jnp.asarray(arrays[name]) for name in ("xs", "ys", "xe", "ye")))
-        rest = (arrays[name] for name in ("preds", "hint", "meta_loss", "grad", "trained"))
-        return cls(protocol, unflatten(arrays["flat"], protocol), parameters, episode, *rest)
-
-    def start(self) -> State:
-        """The state before the first step."""
-        prior = {name: jnp.asarray(values[0]) for name, values in self.parameters.items()}
-        return self.protocol.begin(prior, self.episode.xs.shape[1])
-
-
-def verify(trace: Trace) -> dict[str, float]:
-    """The largest error of each kind against the authors' code; see `TOLERANCES` for what is allowed.
-
-    Weights, predictions and meta-loss: absolute. Meta-gradient: relative to the norm of its tensor.
-    Calibration: relative, and for input means in units of the deviation.
-    """
-    errors = _run_errors(trace)
-    return errors | {"meta_gradient": _gradient_error(trace), "calibration": _calibration_error(trace)}
-
-
-def _run_errors(trace):
-    protocol, episode = trace.protocol, trace.episode
-    state, weights, predictions = trace.start(), [], []
-    update, predict = jax.jit(protocol.update), jax.jit(protocol.predict)
-    for t in range(len(episode.xs) + 1):
-        weights += [np.abs(state.parameters[name] - values[t]).max() for name, values in trace.parameters.items()]
-        predictions.append(np.abs(predict(state, episode.x_held_out) - trace.predictions[t]).max())
-        if t < len(episode.xs):
-            state, _ = update(trace.rule, state, episode.xs[t], episode.ys[t])
-    loss, parts = MetaLoss()(protocol, trace.rule, trace.start().parameters, episode, jax.random.key(0))
-    meta_loss = max(abs(loss - trace.meta_loss), abs(parts["hint"] - trace.hint))
-    return {"weights": float(max(weights)), "predictions": float(max(predictions)), "meta_loss": float(meta_loss)}
-
-
-def _gradient_error(trace):
-    def loss(rule):
-        return MetaLoss()(trace.protocol, rule, trace.start().parameters, trace.episode, jax.random.key(0))[0]
-
-    ours = named_leaves(jax.jit(jax.grad(loss))(trace.rule))
-    theirs = named_leaves(unflatten(trace.gradient, trace.protocol))
-    trained = named_leaves(unflatten(trace.trained.astype(np.float32), trace.protocol))
-    return max(_relative(ours[name], theirs[name]) for name in theirs if np.all(trained[name]) and np.any(theirs[name]))
-
-
-def _calibration_error(trace):
-    """Norms and output means relatively; input means in units of the deviation, for some are zero by construction."""
-    ours = trace.protocol.calibrate(trace.rule, trace.start(), trace.episode.xs, trace.episode.ys).statistics
-    errors = []
-    for group, theirs in trace.rule.statistics.items():
-        errors.append(_relative(ours[group].norm, theirs.norm))
-        errors.append(np.abs((ours[group].mean_zeroer - theirs.mean_zeroer) * theirs.norm).max())
-        if theirs.out_mean is not None:
-            errors.append(_relative(ours[group].out_mean, theirs.out_mean))
-    return float(max(errors))
-
-
-def _relative(ours, theirs):
-    return float(np.linalg.norm(ours - theirs) / (np.linalg.norm(theirs) + 1e-30))
+    return vector

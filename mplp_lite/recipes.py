@@ -83,8 +83,11 @@ class Recipe:
             _check(self, field, getattr(self, field) >= 1, "at least 1")
         _check(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
         _check(self, "warmup", self.warmup >= 0, "at least 0")
-        _check(self, "first_scale", self.first_scale > 0, "above 0")
-        _check(self, "learning_rate", self.learning_rate > 0, "above 0")
+        _check(self, "first_scale", 0 < self.first_scale < float("inf"), "above 0 and finite")
+        _check(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
+        _check(self, "calibration_momentum", 0 <= self.calibration_momentum <= 1, "between 0 and 1")
+        ends = self.widths[:1] + self.widths[-1:] if len(self.widths) > 1 else ()
+        _check(self, "widths", ends == (1, 1), "1, ..., 1: sinusoids have one input and one output")
         _check(self, "final_learning_rate", 0 <= self.final_learning_rate <= self.learning_rate, "between 0 and learning_rate")
         _check(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
         _check(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
@@ -170,9 +173,16 @@ class Recipe:
             RecipeError: if it is none.
         """
         try:
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields_.items()})
-        except TypeError as error:
+            values = {key: tuple(value) if isinstance(value, list) else value for key, value in dict(fields_).items()}
+            recipe = cls(**values)
+        except RecipeError:
+            raise
+        except (TypeError, ValueError) as error:
             raise RecipeError(f"These fields are no recipe: {error}.") from error
+        for field in fields(cls):
+            value = getattr(recipe, field.name)
+            _check(recipe, field.name, field.type is not int or type(value) is int, "a whole number")
+        return recipe
 
 
 def _check(recipe, field, holds, wanted):

@@ -1,6 +1,5 @@
 """Evaluation of finished rules, as tables and JSON files."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +88,6 @@ def write(path: Path, found: dict[str, Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        weights.write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+        weights.write_atomically(path, (weights.strict_json(found, indent=1) + "\n").encode())
     except OSError as error:
         raise ReportError(f"Cannot write {path} ({error.strerror}); choose another --out.") from error

@@ -125,9 +125,10 @@ def _train(trainer, folder, step, state, rows, checkpoint_every, quiet):
             step += len(numbers)
             rows.append(_row(step, state, metrics))
             _show(bar, len(numbers), rows[-1])
-            if step - saved >= checkpoint_every or step == recipe.steps or interrupts:
+            stop = bool(interrupts)  # looked at once: Ctrl-C may come between two lines
+            if step - saved >= checkpoint_every or step == recipe.steps or stop:
                 saved = _checkpoint(folder, step, state, rows, saved)
-            if interrupts and step < recipe.steps:
+            if stop and step < recipe.steps:
                 raise Interrupted(saved)
     return state
 

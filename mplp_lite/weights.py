@@ -3,9 +3,9 @@
 import hashlib
 import io
 import json
+import math
 import os
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -60,17 +60,25 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     Raises:
         OSError: if the folder is read-only or the disk is full; the old file is then untouched.
     """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    write_all_atomically({Path(path): content})
+
+
+def write_all_atomically(contents: Mapping[Path, bytes]) -> None:
+    """The same for several files: none is replaced before all are written."""
+    temporary = {}
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        for path, content in contents.items():
+            handle, temporary[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary[path], 0o644)
+        for path in contents:
+            os.replace(temporary[path], path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        for name in temporary.values():
+            Path(name).unlink(missing_ok=True)
         raise
 
 
@@ -89,9 +97,12 @@ def unpack(content: bytes, source: str) -> dict[str, np.ndarray]:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+            arrays = dict(file)
+        if not all(isinstance(value, np.ndarray) for value in arrays.values()):
+            raise ValueError("a member is no array")
+    except Exception as error:  # a damaged zip raises whatever its damage leads to
         raise WeightsError(f"{source} is no readable .npz of arrays ({error}); fetch or train it again.") from error
+    return arrays
 
 
 def save(path: str | Path, rule: Rule, card: Mapping[str, Any]) -> None:
@@ -106,11 +117,33 @@ def save(path: str | Path, rule: Rule, card: Mapping[str, Any]) -> None:
         OSError: if the files cannot be written; older ones are then untouched.
         TypeError: if JSON cannot hold the card; nothing is then written.
     """
-    path = Path(path).with_suffix(".npz")
     content = pack(named_leaves(rule))
-    text = json.dumps({**card, "sha256": hashlib.sha256(content).hexdigest()}, indent=2) + "\n"
-    write_atomically(path, content)
-    write_atomically(path.with_suffix(".json"), text.encode())
+    text = strict_json({**card, "sha256": hashlib.sha256(content).hexdigest()}, indent=2) + "\n"
+    write_all_atomically({_beside(path, ".npz"): content, _beside(path, ".json"): text.encode()})
+
+
+def _beside(path, suffix):
+    path = Path(path)
+    return path.with_name(path.name.removesuffix(".npz") + suffix)
+
+
+def _read(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; a rule is a .npz with its card, a .json, beside it.")
+    return path.read_bytes()
+
+
+def strict_json(value: Any, indent: int) -> str:
+    """JSON with null for nan and infinity."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load_card(path: str | Path) -> dict[str, Any]:
@@ -120,9 +153,9 @@ def load_card(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is none.
         WeightsError: if it is no JSON card.
     """
-    path = Path(path).with_suffix(".json")
+    path = _beside(path, ".json")
     try:
-        card = json.loads(path.read_bytes())
+        card = json.loads(_read(path))
     except ValueError as error:
         raise WeightsError(f"{path.name} is no JSON ({error}); fetch or train the rule again.") from error
     if not isinstance(card, dict) or "sha256" not in card:
@@ -137,8 +170,8 @@ def load(path: str | Path, protocol: Protocol) -> Rule:
         FileNotFoundError: if the rule or its card is missing.
         WeightsError: if the file is damaged, not the one its card describes, or made for another protocol.
     """
-    path = Path(path).with_suffix(".npz")
-    content, card = path.read_bytes(), load_card(path)
+    path = _beside(path, ".npz")
+    content, card = _read(path), load_card(path)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise WeightsError(f"{path.name} is not the file its card describes (sha256 differs); fetch or train it again.")
     return from_named(jax.eval_shape(protocol.new_rule, jax.random.key(0)), unpack(content, path.name))

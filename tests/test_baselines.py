@@ -86,15 +86,6 @@ def test_the_papers_rates_are_the_defaults():
         assert trail["b1"]["delta"][0] == pytest.approx(step, rel=1e-4)
 
 
-def test_step_sizes_are_found_by_the_rate_that_was_asked_for():
-    rates = [0.1, 0.03, 0.001]
-    sweep = baselines.with_step_sizes(baselines.sgd, mlp(1, 1), rates)
-    assert list(sweep) == rates
-    state = sweep[0.03].begin({"W1": jnp.zeros((1, 1)), "b1": jnp.zeros(1)}, 1)
-    _, trail = sweep[0.03].update(None, state, jnp.ones((1, 1)), jnp.ones((1, 1)))
-    assert trail["b1"]["delta"][0] == pytest.approx(0.03)
-
-
 @pytest.mark.parametrize("make", [baselines.sgd, baselines.adam])
 def test_data_that_do_not_fit_are_refused(make):
     network = make(mlp(2, 1))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from mplp_lite import GRU, Protocol, Stateless, data, evaluate, meta, mlp, published, weights
+from mplp_lite import GRU, Protocol, Stateless, data, evaluate, meta, mlp, published, traces, weights
 from mplp_lite.__main__ import main
 from mplp_lite.tasks import Episode, Sinusoids
 from mplp_lite.weights import WeightsError
@@ -53,8 +53,8 @@ def the_line(text):
 
 
 def test_tolerances_are_strict():
-    assert published.TOLERANCES.keys() == set(KINDS)
-    assert all(published.TOLERANCES[kind] <= limit for kind, limit in zip(KINDS, (1e-5, 1e-5, 1e-5, 1e-4, 1e-4)))
+    assert traces.TOLERANCES.keys() == set(KINDS)
+    assert all(traces.TOLERANCES[kind] <= limit for kind, limit in zip(KINDS, (1e-5, 1e-5, 1e-5, 1e-4, 1e-4)))
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
@@ -69,7 +69,7 @@ def test_a_trace_of_the_authors_code_is_reproduced(path, capsys):
 def trace():
     """A trace as the authors' code would write it, of the smallest network there is, as a dictionary of arrays."""
     config = {"arch": [1, 1], "loss": "l2", "ms": 2, "hn": 1, "stateful": False, "shared": "none"}
-    protocol = published.protocol_of(config)
+    protocol = traces.protocol_of(config)
     rule_key, prior_key, task_key = jax.random.split(jax.random.key(5), 3)
     episode, prior = Sinusoids(2, 4, 4).episode(task_key), protocol.prior(prior_key)
     state = protocol.begin(prior, 4)
@@ -91,7 +91,7 @@ def trace():
 
 def place(trace, leaf):
     """Where `leaf` lies in the flat vectors of `trace`."""
-    protocol = published.protocol_of(json.loads(str(trace["config"])))
+    protocol = traces.protocol_of(json.loads(str(trace["config"])))
     sizes = {name: value.size for name, value in weights.named_leaves(jax.eval_shape(protocol.new_rule, jax.random.key(0))).items()}
     names = published.layout(protocol)
     start = sum(sizes[name] for name in names[: names.index(leaf)])

@@ -175,6 +175,12 @@ def test_priors_come_from_a_fixed_pool_or_are_fresh():
     assert len(np.unique(drawn(fresh))) == 12
 
 
+def test_every_step_draws_tasks_of_its_own():
+    trainer = Trainer(RECIPE, SEED)
+    losses = [float(trainer.compiled()(trainer.begin(), np.arange(n, n + CHUNK))[1]["loss"][0]) for n in (0, 1, 10, 20, 64, 100, 128, 1000)]
+    assert len(set(losses)) == len(losses)
+
+
 def test_a_finished_run_repeated_ends_at_once_with_the_same_files(unbroken, monkeypatch):
     before = contents(unbroken)
     monkeypatch.setattr(Trainer, "compiled", lambda trainer: pytest.fail("it trained again"))

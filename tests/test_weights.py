@@ -385,7 +385,7 @@ def test_a_shipped_rule_is_what_its_card_says(name):
     loaded = weights.load_pretrained(name, recipe.protocol)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == card["sha256"]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(loaded))
-    assert isinstance(card["seed"], int) and card["steps"] == recipe.steps
+    assert isinstance(card["seed"], int) and 0 < card["steps"] <= recipe.steps
     assert {"jax", "jaxlib", "flax", "optax", "numpy", "python", "device"} <= card["versions"].keys()
     assert {"name", "mean", "sd", "runs", "seed"} <= card["metric"].keys()
     with pytest.raises(WeightsError):
