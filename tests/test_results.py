@@ -12,7 +12,7 @@ RESULTS = json.loads((ROOT / "results" / "sinusoid.json").read_text())
 
 def readme_rows():
     """Method to cells, for each row of the README's results table."""
-    rows = re.findall(r"^\| ([^|]+?) \| ([\d. |±]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+?) \| (0\.[\d. |±]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     return {method: cells.split(" | ") for method, cells in rows}
 
 
