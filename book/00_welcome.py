@@ -3,8 +3,8 @@
 #
 # Below, a small network learns a curve it has never seen. Watch the top row: outputs run forward (blue), and then a
 # **message** runs back, from the loss to the first weight. It is eight numbers wide. Each node that it passes reads it, changes
-# its own parameter a little, and writes the next one. After five rounds the line has bent towards the curve. Nobody computed
-# a gradient.
+# its own parameter a little, and writes the next one. After five rounds the line lies on the curve. Nobody computed a
+# gradient.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
 # On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
@@ -69,9 +69,10 @@ HTML(f'<img alt="{alt}" src="data:image/gif;base64,{gif}" style="max-width:100%"
 #
 # ## What you can do here
 #
-# - **Read** {doc}`07_sinusoids`: the paper's first experiment, from the task to the remade figure.
-# - **Run** it: the rocket at the top of a chapter opens it on Colab; on your machine, `make book`.
-# - **Reuse** it: everything is in the package `mplp_lite`. A whole learning network takes six lines.
+# - **Read.** {doc}`00_one_page` has all of MPLP in fewer than 150 lines. Part I builds the protocol by hand, from {doc}`01_nodes` to
+#   {doc}`06_backprop`. {doc}`07_sinusoids` is the paper's first experiment, from the task to the remade figure.
+# - **Run.** The rocket at the top of a chapter opens it on Colab; on your machine, `make book`.
+# - **Reuse.** Everything is in the package `mplp_lite`. A whole learning network takes six lines.
 
 # %%
 net = mplp.mlp(1, 20, 20, 1)

@@ -5,7 +5,7 @@ After Randazzo, Niklasson, Mordvintsev: MPLP: Learning a Message Passing Learnin
 
 from importlib.metadata import version as _version
 
-from . import baselines, data, evaluate, learners, losses, meta, nodes, recipes, standardize, tasks
+from . import baselines, data, descent, evaluate, learners, losses, meta, nodes, recipes, standardize, tasks
 from .builders import connect, mlp, sequential
 from .graph import Arrow, Backward, Forward, Graph, Node, Seed, walk
 from .learners import GRU, Learner, Stateless
@@ -33,6 +33,7 @@ __all__ = [
     "baselines",
     "connect",
     "data",
+    "descent",
     "evaluate",
     "learners",
     "load",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import folder, recipes, report, traces, train, weights
 
-EXPECTED = (folder.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError)
+EXPECTED = (folder.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError, ModuleNotFoundError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,23 +39,35 @@ def _add_train(commands):
     command.add_argument("recipe", help="a name that `list` shows")
     command.add_argument("--steps", type=int, help="meta-steps (default: the recipe's)")
     command.add_argument("--seed", type=_seed, default=0, help="draws everything (default: 0)")
-    command.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-seedSEED)")
+    command.add_argument("--seeds", type=_positive, default=1, metavar="K", help="train seeds SEED, SEED+1, ... side by side (default: 1)")
+    command.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-seedSEED; with --seeds, runs/RECIPE)")
     command.add_argument("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
     command.add_argument("--checkpoint-every", type=_positive, default=100, metavar="N", help="meta-steps between checkpoints (100)")
+    command.add_argument("--devices", type=_positive, default=1, metavar="N", help="devices that share the outer batch (default: 1)")
     command.set_defaults(run=_train)
 
 
 def _train(options):
     changes = options.changes if options.steps is None else [*options.changes, f"steps={options.steps}"]
     recipe = recipes.find(options.recipe).changed(changes)
-    out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
-    train.train(recipe, options.seed, out, options.checkpoint_every)
+    if options.seeds == 1:
+        out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
+        train.train(recipe, options.seed, out, options.checkpoint_every, devices=options.devices)
+        _tell(recipe, out)
+        return 0
+    out, seeds = options.out or Path("runs") / recipe.name, range(options.seed, options.seed + options.seeds)
+    train.train_seeds(recipe, seeds, out, options.checkpoint_every, devices=options.devices)
+    for seed in seeds:
+        _tell(recipe, out / f"seed-{seed}")
+    return 0
+
+
+def _tell(recipe, out):
     card = weights.load_card(out / "rule")
     metric = card["metric"]
     print(f"{recipe.name}: {metric['name']} {_figure(metric['mean'])} ± {_figure(metric['sd'])}; the rule is {out / 'rule.npz'}")
     if card["skipped"]:
         print(f"{card['skipped']} of {recipe.steps} meta-steps were skipped: their gradient was not finite.")
-    return 0
 
 
 def _positive(text):
@@ -87,7 +99,7 @@ def _add_evaluate(commands):
 def _evaluate(options):
     found = report.evaluate_rule(options.rule, options.runs, options.seed, options.published)
     print(report.table(found))
-    out = options.out or Path("results") / f"{Path(options.rule).name}.json"
+    out = options.out or Path("results") / f"{Path(options.rule).resolve().name}.json"
     report.write(out, found)
     print(f"written to {out}")
     return 0

@@ -1,5 +1,12 @@
-"""What must hold of a graph before anything is computed with it; each finding is one sentence."""
+"""What must hold of graphs, learners, rules and batches before anything is computed with them; each finding is one sentence."""
 
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .choices import ACTIVATIONS, check_choice, check_sizes
 from .nodes import Input, Loss
 
 
@@ -49,3 +56,34 @@ def _check_order(graph):
         if missing[arrow.source]:
             raise ValueError(f"Node {arrow.source!r} fires before its inputs are there; change the order of arrows.")
         missing[arrow.target].discard(arrow.slot)
+
+
+def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
+    """Checks that a rule belongs to a protocol, and that a batch has as many examples as the carries have slots.
+
+    Raises:
+        ValueError: if not.
+    """
+    if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
+        raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
+    held = {carry.shape[0] for carry in state.carries.values()}
+    given = next(value.shape[0] for value in data.values())
+    if given < 1 or held - {given}:
+        slots, remedy = max(held, default="1 or more"), f"make the state with init(key, batch={max(given, 1)})"
+        raise ValueError(f"A batch of {given} was given, but the learners' carry holds {slots} slots; {remedy}.")
+
+
+@cache
+def _rule_shapes(protocol):
+    return jax.tree.map(jnp.shape, jax.eval_shape(protocol._new_rule, jax.random.key(0)))
+
+
+def check_learner(learner) -> None:
+    """Checks the sizes and the activation of a learner that has such fields.
+
+    Raises:
+        ValueError: if one cannot be.
+    """
+    check_sizes(**{name: getattr(learner, name) for name in ("message", "widths") if hasattr(learner, name)})
+    check_sizes(0, hidden=getattr(learner, "hidden", 0))
+    check_choice("activation", getattr(learner, "activation", "relu"), ACTIVATIONS)

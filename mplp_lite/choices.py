@@ -1,7 +1,18 @@
-"""One way to refuse a name that is not known."""
+"""Named choices, and one way each to refuse a name that is not known and a size that cannot be."""
 
 from collections.abc import Iterable
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+AGGREGATORS = {"mean": jnp.mean, "sum": jnp.sum}
+ACTIVATIONS = {
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "tanh": jnp.tanh,
+    "step": lambda x: (x > 0).astype(x.dtype),
+}
 
 
 def check_choice(what: str, given: Any, known: Iterable[str]) -> None:
@@ -12,3 +23,15 @@ def check_choice(what: str, given: Any, known: Iterable[str]) -> None:
     """
     if given not in known:
         raise ValueError(f"{what}={given!r} is unknown; use one of {list(known)}.")
+
+
+def check_sizes(smallest: int = 1, **sizes: Any) -> None:
+    """Lets whole numbers of at least `smallest` pass, and tuples of them.
+
+    Raises:
+        ValueError: at the first that is none; the sentence names it.
+    """
+    for what, given in sizes.items():
+        each = given if isinstance(given, tuple) else (given,)
+        if any(not isinstance(size, int) or isinstance(size, bool) or size < smallest for size in each):
+            raise ValueError(f"{what}={given!r} was given; it must be a whole number of at least {smallest}, or a tuple of such.")

@@ -112,9 +112,9 @@ def summary(losses: Array) -> dict[str, list[float]]:
 
 
 def classification_runs(network: Network, rule: Any, train, test, key: Array, steps: int = 20, batch: int = 8, runs: int = 100) -> Array:
-    """Accuracy on the whole test part before and after each inner step, `(runs, steps + 1)`, from fresh random priors (Table 1).
+    """Which test images are classified right, before and after each inner step, `(runs, steps + 1, n)`, from fresh random priors.
 
-    Each run sees `steps * batch` different training images once.
+    Their mean over the last axis is the accuracy on the whole test part. Each run sees `steps * batch` different training images once.
 
     Args:
         network: a `Protocol`, or a baseline.
@@ -140,12 +140,25 @@ def _classification_run(network, rule, train, test, steps, batch, key):
     image_key, prior_key = jax.random.split(key)
     chosen = jax.random.permutation(image_key, len(train[0]))[: steps * batch].reshape(steps, batch)
 
-    def accuracy(state):
-        return (network.predict(state, test[0]).argmax(-1) == test[1].argmax(-1)).mean()
+    def right(state):
+        return network.predict(state, test[0]).argmax(-1) == test[1].argmax(-1)
 
     def step(state, indices):
         state, _ = network.update(rule, state, train[0][indices], train[1][indices])
-        return state, accuracy(state)
+        return state, right(state)
 
     start = network.init(prior_key, batch)
-    return _prepend(accuracy(start), jax.lax.scan(step, start, chosen)[1])
+    return _prepend(right(start), jax.lax.scan(step, start, chosen)[1])
+
+
+def sampled_accuracy(right: Array, key: Array, images: int = 100) -> Array:
+    """Accuracy on `images` test images drawn anew for each run and step, as the paper counts it, `(runs, steps + 1)`.
+
+    Args:
+        right: from `classification_runs`.
+        key: draws the images.
+        images: how many, at most as many as there are.
+    """
+    keys = jax.random.split(key, right.shape[:2])
+    draw = jax.vmap(jax.vmap(lambda key, right: jax.random.choice(key, right, (images,), replace=False).mean()))
+    return draw(keys, right)

@@ -73,7 +73,14 @@ class Folder:
                 raise RunError(f"Another run is at work in {self.path}; choose another --out or wait for it.") from error
             except OSError as error:
                 raise RunError(f"Cannot lock {self.path} ({error.strerror}); choose another --out.") from error
+            self._sweep()
             yield
+
+    def _sweep(self):
+        """Removes what a kill in the middle of a write left behind."""
+        for target in (self.checkpoint, self.curve, self.rule, self.rule.with_suffix(".json")):
+            for leftover in self.path.glob(f".{target.name}.*"):
+                leftover.unlink(missing_ok=True)
 
     @property
     def run(self) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The outer loop: losses of a whole inner run, and the gradient step on the rule that lowers them (section 3.1.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jax import Array
+from jax import Array, Device
+from jax.sharding import Mesh, PartitionSpec
 
 from .network import State
 from .protocol import Protocol, Rule
@@ -118,7 +120,7 @@ def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, 
     return state._replace(optimizer=meta_optimizer(optimizer).init(state.trained))
 
 
-def batch_loss(
+def episode_gradients(
     protocol: Protocol,
     meta_loss: MetaLoss,
     trained: Mapping[str, Any],
@@ -126,20 +128,49 @@ def batch_loss(
     priors: Mapping[str, Array] | None,
     episodes: Episode,
     keys: Array,
-) -> tuple[Array, dict[str, Array]]:
-    """Mean meta-loss and mean parts over an outer batch; `priors`, `episodes` and `keys` have the outer batch as first axis.
+    microbatch: int = 0,
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Meta-gradient of each episode, shaped as `trained`, and its `loss` and parts; everything `(outer, ...)`.
 
     A `trained` that holds a `"prior"` starts every episode from it, and `priors` is not looked at.
+    `microbatch` episodes are computed at once, `0`: all; fewer need less memory.
     """
-    trained = dict(trained)
-    prior = trained.pop("prior", None)
-    rule = rule.with_trained(trained)
-    one = partial(meta_loss, protocol, rule)
-    if prior is None:
-        losses, parts = jax.vmap(one)(priors, episodes, keys)
-    else:
-        losses, parts = jax.vmap(one, in_axes=(None, 0, 0))(prior, episodes, keys)
-    return losses.mean(), jax.tree.map(jnp.mean, parts)
+
+    def loss(trained, prior, episode, key):
+        trained = dict(trained)
+        prior = trained.pop("prior", prior)
+        return meta_loss(protocol, rule.with_trained(trained), prior, episode, key)
+
+    def one(start):
+        return jax.value_and_grad(loss, has_aux=True)(trained, *start)
+
+    starts = (priors, episodes, keys)
+    (losses, parts), gradients = jax.lax.map(one, starts, batch_size=microbatch) if microbatch else jax.vmap(one)(starts)
+    return gradients, {"loss": losses, **parts}
+
+
+def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
+    """The mean over the leading axis, of gradients whose global norm is brought down to `clip` where it is above."""
+    norms = jax.vmap(_norm)(gradients)
+    shares = jnp.ones_like(norms) if clip is None else jnp.minimum(1.0, clip / norms)
+    return jax.tree.map(lambda values: jnp.tensordot(shares, values, 1) / len(norms), gradients)
+
+
+def over_devices(mean_over_episodes: Callable[..., Any], devices: Sequence[Device]) -> Callable[..., Any]:
+    """A function of what is trained, the rule, priors, episodes and keys, computed with the episodes shared out.
+
+    Args:
+        mean_over_episodes: gives a mean over the episodes it gets.
+        devices: where; their number divides the outer batch.
+    """
+    shared, split = PartitionSpec(), PartitionSpec("episodes")
+    return jax.shard_map(
+        lambda *args: jax.lax.pmean(mean_over_episodes(*args), "episodes"),
+        mesh=Mesh(np.asarray(devices), ("episodes",)),
+        in_specs=(shared, shared, split, split, split),
+        out_specs=shared,
+        check_vma=False,
+    )
 
 
 def meta_step(
@@ -150,6 +181,9 @@ def meta_step(
     priors: Mapping[str, Array] | None,
     episodes: Episode,
     key: Array,
+    clip: float | None = None,
+    microbatch: int = 0,
+    devices: Sequence[Device] | None = None,
 ) -> tuple[MetaState, dict[str, Array]]:
     """One step of the outer loop; a meta-gradient that is not finite changes nothing and is counted.
 
@@ -161,18 +195,25 @@ def meta_step(
         priors: where the inner runs start, `(outer, ...)` per parameter; `None` with a jointly learned prior.
         episodes: their data, `(outer, ...)`.
         key: draws what the remember loss asks for.
+        clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have one a thousand times the median.
+        microbatch: episodes computed at once on a device; 0: all of them.
+        devices: share the episodes out over these, whose number divides the outer batch; `None`: all stays where the arrays are.
 
     Returns:
         The new state; and `loss`, its parts and the global norm `gradient`, `()` each.
     """
+
+    def mean(*args):
+        gradients, metrics = episode_gradients(protocol, meta_loss, *args, microbatch)
+        return clipped_mean(gradients, clip), jax.tree.map(jnp.mean, metrics)
+
     keys = jax.random.split(key, episodes.xs.shape[0])
-    objective = jax.value_and_grad(partial(batch_loss, protocol, meta_loss), has_aux=True)
-    (loss, parts), gradient = objective(state.trained, state.rule, priors, episodes, keys)
+    work = mean if devices is None else over_devices(mean, devices)
+    gradient, metrics = work(state.trained, state.rule, priors, episodes, keys)
     updates, optimizer_state = meta_optimizer(optimizer).update(gradient, state.optimizer, state.trained)
     trained = optax.apply_updates(state.trained, updates)
     prior = trained.pop("prior", None)
-    metrics = {"loss": loss, **parts, "gradient": _norm(gradient)}
-    return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
+    return MetaState(state.rule.with_trained(trained), prior, optimizer_state), {**metrics, "gradient": _norm(gradient)}
 
 
 def _norm(tree):

@@ -12,15 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .choices import check_choice
-
-AGGREGATORS = {"mean": jnp.mean, "sum": jnp.sum}
-ACTIVATIONS = {
-    "relu": jax.nn.relu,
-    "sigmoid": jax.nn.sigmoid,
-    "tanh": jnp.tanh,
-    "step": lambda x: (x > 0).astype(x.dtype),
-}
+from .choices import ACTIVATIONS, AGGREGATORS, check_choice
 
 
 class Fired(NamedTuple):
@@ -118,7 +110,6 @@ class Target(Input):
     """Where targets enter the graph; `predict` never needs them."""
 
 
-
 @dataclass(frozen=True)
 class Weight(Operation):
     """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (eq. 5).
@@ -172,7 +163,6 @@ class Weight(Operation):
 class Bias(Operation):
     """`y_u = x_u + b_u`, zero at first."""
 
-
     @property
     def parameter_shape(self):
         """`(u,)`."""
@@ -213,7 +203,6 @@ class Activation(Operation):
 @dataclass(frozen=True)
 class Softmax(Operation):
     """`y_u = exp(x_u - max x) / sum_v exp(x_v - max x)`."""
-
 
     def forward(self, parameter, x):
         """`(b, u) -> (b, u)`; stores the input, the shifted input, its exponential and the sum of exponentials for every unit."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .checks import check_step
 from .choices import check_choice
 from .graph import Node, walk
 from .learners import Learner
@@ -57,6 +58,7 @@ class Protocol(Network):
 
     Raises:
         ValueError: if the sharing scheme is unknown.
+        TypeError: if the learner is none, or a class.
     """
 
     learner: Learner
@@ -64,6 +66,8 @@ class Protocol(Network):
 
     def __post_init__(self):
         check_choice("sharing", self.sharing, SHARING)
+        if not isinstance(self.learner, Learner):
+            raise TypeError(f"learner={self.learner!r} was given; pass a learner that was called into being, such as GRU().")
 
     def learner_group(self, node: Node) -> str:
         """Key of a node's learner in `Rule.learners`."""
@@ -153,7 +157,7 @@ class Protocol(Network):
 
     def _inner_step(self, rule, calibrating, state, data):
         """Walks the whole order once; gives the new state and what every learner reports."""
-        self._check(rule, state, data)
+        check_step(self, rule, state, data)
         states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
         parameters = {name: states[name].parameter for name in state.parameters}
         carries = {name: states[name].carry for name in state.carries}
@@ -176,17 +180,3 @@ class Protocol(Network):
         delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
         seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
-
-    def _check(self, rule, state, data):
-        if jax.tree.map(jnp.shape, rule) != _rule_shapes(self):
-            raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
-        held = {carry.shape[0] for carry in state.carries.values()}
-        given = next(value.shape[0] for value in data.values())
-        if given < 1 or held - {given}:
-            slots, remedy = max(held, default="1 or more"), f"make the state with init(key, batch={max(given, 1)})"
-            raise ValueError(f"A batch of {given} was given, but the learners' carry holds {slots} slots; {remedy}.")
-
-
-@cache
-def _rule_shapes(protocol):
-    return jax.tree.map(jnp.shape, jax.eval_shape(protocol._new_rule, jax.random.key(0)))

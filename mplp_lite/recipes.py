@@ -1,227 +1,64 @@
-"""Every experiment as plain data (section 4)."""
+"""The experiments of section 4 by name."""
 
-import ast
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property, partial
-from typing import Any
+from dataclasses import replace
 
-import jax
-import optax
-from jax import Array
+from .recipe import Recipe
+from .settings import RecipeError
 
-from . import builders, meta, tasks
-from .learners import GRU, Learner, Stateless
-from .protocol import Protocol
+__all__ = ["RECIPES", "Recipe", "RecipeError", "find"]
 
-LEARNERS = ("gru", "stateless")
-
-
-class RecipeError(ValueError):
-    """A recipe, or a field of one, that does not exist or cannot be."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a rule is meta-trained, from the network it trains to the last meta-step.
-
-    Attributes:
-        name: what the command line calls it.
-        section: where the paper has it.
-        widths: units per layer of the network that learns.
-        activation: between its layers.
-        loss: of the network, and of every meta-loss.
-        learner: `"gru"` (stateful) or `"stateless"`.
-        message: channels of a message.
-        hidden: carry channels that never leave a node; of no use to stateless learners.
-        sharing: see `Protocol`.
-        first_scale: what updates are multiplied with at first; the paper's 0.01 is 0.2 x the deviation of fresh weights.
-        inner_steps: inner steps of an episode.
-        inner_batch: examples per inner step.
-        held_out: held-out examples per episode.
-        outer_batch: episodes per meta-step.
-        pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
-        hint: weight of the hint losses.
-        steps: meta-steps.
-        learning_rate: of the meta-optimiser, Adam, at its highest.
-        warmup: meta-steps over which the learning rate rises linearly from 0; at most half of `steps` are used.
-        final_learning_rate: where a cosine brings it down to at the last step; the same as `learning_rate` keeps it.
-        b2: Adam's second decay.
-        calibration_runs: inner runs that statistics are measured over before meta-training.
-        calibration_momentum: `p` of each such run.
-
-    Raises:
-        RecipeError: if a count is below 1 (0 for `pool` and `warmup`), a rate or share is out of range, or a name is unknown.
-    """
-
-    name: str
-    section: str
-    widths: tuple[int, ...] = (1, 20, 20, 1)
-    activation: str = "relu"
-    loss: str = "l2"
-    learner: str = "gru"
-    message: int = 8
-    hidden: int = 15
-    sharing: str = "none"
-    first_scale: float = 0.2 * 0.05
-    inner_steps: int = 5
-    inner_batch: int = 10
-    held_out: int = 10
-    outer_batch: int = 4
-    pool: int = 128
-    hint: float = 0.7
-    steps: int = 35869
-    learning_rate: float = 1e-4
-    warmup: int = 0
-    final_learning_rate: float = 1e-4
-    b2: float = 0.999
-    calibration_runs: int = 1
-    calibration_momentum: float = 1.0
-
-    def __post_init__(self):
-        for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs"):
-            _check(self, field, getattr(self, field) >= 1, "at least 1")
-        _check(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
-        _check(self, "warmup", self.warmup >= 0, "at least 0")
-        _check(self, "first_scale", 0 < self.first_scale < float("inf"), "above 0 and finite")
-        _check(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
-        _check(self, "calibration_momentum", 0 <= self.calibration_momentum <= 1, "between 0 and 1")
-        ends = self.widths[:1] + self.widths[-1:] if len(self.widths) > 1 else ()
-        _check(self, "widths", ends == (1, 1), "1, ..., 1: sinusoids have one input and one output")
-        _check(self, "final_learning_rate", 0 <= self.final_learning_rate <= self.learning_rate, "between 0 and learning_rate")
-        _check(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
-        _check(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
-        try:
-            self.protocol, self.meta_loss  # noqa: B018  building them checks the remaining fields
-        except ValueError as error:
-            raise RecipeError(str(error)) from error
-
-    @cached_property
-    def protocol(self) -> Protocol:
-        """What learns."""
-        graph = builders.mlp(*self.widths, activation=self.activation, loss=self.loss)
-        return Protocol(graph, self._learner(), self.sharing)
-
-    def _learner(self) -> Learner:
-        if self.learner == "gru":
-            return GRU(message=self.message, hidden=self.hidden, first_scale=self.first_scale)
-        return Stateless(message=self.message, first_scale=self.first_scale)
-
-    @cached_property
-    def task(self) -> tasks.Sinusoids:
-        """What it learns."""
-        return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
-
-    @cached_property
-    def meta_loss(self) -> meta.MetaLoss:
-        """How it is judged. Recomputing inner steps is on: on CPU it is twice as fast as fetching them from memory."""
-        return meta.MetaLoss(hint=self.hint, remat=True)
-
-    @cached_property
-    def optimizer(self) -> optax.GradientTransformation:
-        """The meta-optimiser: each gradient tensor to unit norm, then Adam."""
-        return optax.chain(meta.normalize_per_tensor(), optax.adam(self.schedule, b2=self.b2))
-
-    @property
-    def schedule(self) -> optax.Schedule:
-        """Learning rate by meta-step."""
-        warmup = min(self.warmup, self.steps // 2)
-        return optax.warmup_cosine_decay_schedule(
-            init_value=self.learning_rate if warmup == 0 else 0.0,
-            peak_value=self.learning_rate,
-            warmup_steps=warmup,
-            decay_steps=self.steps,
-            end_value=self.final_learning_rate,
-        )
-
-    def first_rule(self, key: Array) -> Any:
-        """A calibrated, untrained rule."""
-        rule_key, *run_keys = jax.random.split(key, 1 + self.calibration_runs)
-        rule = self.protocol.new_rule(rule_key)
-        calibrate = jax.jit(partial(self.protocol.calibrate, momentum=self.calibration_momentum))
-        for run_key in run_keys:
-            prior_key, task_key = jax.random.split(run_key)
-            episode = self.task.episode(task_key)
-            start = self.protocol.init(prior_key, self.inner_batch)
-            rule = calibrate(rule, start, episode.xs, episode.ys)
-        return rule
-
-    def changed(self, assignments: Iterable[str]) -> "Recipe":
-        """This recipe with `"field=value"` assignments carried out.
-
-        Raises:
-            RecipeError: if a field is unknown, a value is not of its type, or the recipe that results cannot be.
-        """
-        return replace(self, **dict(self._parse(assignment) for assignment in assignments))
-
-    def _parse(self, assignment):
-        name, equals, text = assignment.partition("=")
-        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self) if field.name not in ("name", "section")}
-        if not equals or name not in kinds:
-            raise RecipeError(f"{assignment!r} sets nothing; write field=value with a field from {', '.join(kinds)}.")
-        return name, _read_value(name, text, kinds[name])
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, as JSON can hold them."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, fields_: Mapping[str, Any]) -> "Recipe":
-        """The recipe that `as_dict` described.
-
-        Raises:
-            RecipeError: if it is none.
-        """
-        try:
-            values = {key: tuple(value) if isinstance(value, list) else value for key, value in dict(fields_).items()}
-            recipe = cls(**values)
-        except RecipeError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f"These fields are no recipe: {error}.") from error
-        for field in fields(cls):
-            value = getattr(recipe, field.name)
-            _check(recipe, field.name, field.type is not int or type(value) is int, "a whole number")
-        return recipe
-
-
-def _check(recipe, field, holds, wanted):
-    if not holds:
-        raise RecipeError(f"{field}={getattr(recipe, field)!r} was given; it must be {wanted}.")
-
-
-def _read_value(name, text, kind):
-    if kind is str:
-        return text
-    try:
-        value = ast.literal_eval(text)
-        value = float(value) if kind is float and type(value) is int else value
-    except (ValueError, SyntaxError):
-        value = None
-    if type(value) is not kind or (kind is tuple and not all(type(width) is int for width in value)):
-        raise RecipeError(f"{name}={text} was given; {name} takes a value like {_EXAMPLES[kind]}.")
-    return value
-
-
-_EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1"}
-
+MNIST = Recipe(
+    "mnist-as-published",
+    "4.2, exactly",
+    family="mnist",
+    widths=(144, 50, 10),
+    activation="sigmoid",
+    loss="cross_entropy",
+    message=4,
+    hidden=7,
+    sharing="learners",
+    inner_steps=20,
+    inner_batch=8,
+    held_out=8,
+    outer_batch=1,
+    pool=16,
+    steps=5_000,
+    learning_rate=5e-4,
+    final_learning_rate=5e-4,
+    calibration_runs=5,
+    calibration_momentum=0.5,
+)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
             "sinusoid",
-            "4.1.1, with an annealed learning rate, fresh priors and more data per meta-step",
-            first_scale=0.1,
+            "4.1.1, with an annealed learning rate, fresh priors, more data per meta-step, and meta-gradients clipped by episode",
+            first_scale=0.03,
             held_out=64,
             outer_batch=8,
             pool=0,
             steps=14_000,
-            learning_rate=1e-3,
+            learning_rate=4e-4,
             warmup=100,
-            final_learning_rate=1e-5,
+            final_learning_rate=4e-6,
             b2=0.99,
+            episode_clip=0.3,
         ),
         Recipe("sinusoid-as-published", "4.1.1, exactly"),
+        replace(
+            MNIST,
+            name="mnist",
+            section="4.2, with an annealed learning rate, fresh priors and more held-out images",
+            held_out=64,
+            pool=0,
+            steps=6_000,
+            learning_rate=7e-4,
+            warmup=100,
+            final_learning_rate=7e-6,
+            b2=0.99,
+        ),
+        MNIST,
     )
 }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from . import baselines, evaluate, weights
 from .protocol import Rule
@@ -16,10 +17,22 @@ class ReportError(RuntimeError):
 
 
 def metric(recipe: Recipe, rule: Rule, runs: int = 100, seed: int = 0) -> dict[str, Any]:
-    """The one figure that says how good a rule is: the last eval loss of `runs` fresh inner runs."""
-    found = evaluate.sinusoid_runs(recipe.protocol, rule, recipe.task, jax.random.key(seed), runs)
-    last = {name: values[-1] for name, values in evaluate.summary(found.eval_loss).items()}
-    return {"name": f"eval loss after {recipe.inner_steps} steps", **last, "runs": runs, "seed": seed}
+    """The one figure that says how good a rule is: eval loss, or accuracy on all test images, at the end of `runs` fresh inner runs."""
+    ((quantity, found), *_) = _measured(recipe, recipe.protocol, rule, runs, seed).items()
+    last = {name: values[-1] for name, values in found.items()}
+    return {"name": f"{quantity.replace('_', ' ')} after {recipe.inner_steps} steps", **last, "runs": runs, "seed": seed}
+
+
+def _measured(recipe, network, rule, runs, seed):
+    """Statistics per inner step of what the family of tasks is judged by, the most telling first."""
+    key = jax.random.key(seed)
+    if recipe.family == "sinusoids":
+        found = evaluate.sinusoid_runs(network, rule, recipe.task, key, runs)
+        return {"eval_loss": evaluate.summary(found.eval_loss), "train_loss": evaluate.summary(found.train_loss)}
+    digits, steps, batch = recipe.digits, recipe.inner_steps, recipe.inner_batch
+    right = evaluate.classification_runs(network, rule, digits.train, digits.test, key, steps, batch, runs)
+    sampled = evaluate.sampled_accuracy(right, jax.random.fold_in(key, 1))
+    return {"accuracy": evaluate.summary(right.mean(-1)), "accuracy_on_100": evaluate.summary(sampled)}
 
 
 def find_rule(name: str) -> tuple[Recipe, Rule, dict[str, Any]]:
@@ -55,28 +68,38 @@ def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | N
         ReportError, WeightsError: see `find_rule` and `load_published`.
     """
     recipe, rule, card = find_rule(name)
-    methods = {}
-    for method, (network, its_rule) in _methods(recipe, rule, published).items():
-        found = evaluate.sinusoid_runs(network, its_rule, recipe.task, jax.random.key(seed), runs)
-        methods[method] = {"eval_loss": evaluate.summary(found.eval_loss), "train_loss": evaluate.summary(found.train_loss)}
-    return {"rule": Path(name).name, "sha256": card["sha256"], "recipe": recipe.name, "runs": runs, "seed": seed, "methods": methods}
+    methods = {
+        method: _measured(recipe, network, its_rule, runs, seed)
+        for method, (network, its_rule) in _methods(recipe, rule, published).items()
+    }
+    return {
+        "rule": Path(name).resolve().name,
+        "sha256": card["sha256"],
+        "recipe": recipe.name,
+        "runs": runs,
+        "seed": seed,
+        "methods": methods,
+    }
 
 
 def _methods(recipe, rule, published):
     graph = recipe.protocol.graph
     authors = {} if published is None else {"authors' MPLP": (recipe.protocol, load_published(published, recipe.protocol))}
-    adams = {f"Adam {rate}": (baselines.adam(graph, rate), None) for rate in (0.01, 0.03)}
-    return {"MPLP": (recipe.protocol, rule), **authors, **adams, "SGD 0.1": (baselines.sgd(graph, 0.1), None)}
+    adams, sgds = ((0.01, 0.03), (0.1,)) if recipe.family == "sinusoids" else ((0.01,), (0.1, 1.0))
+    others = {f"Adam {rate}": (baselines.adam(graph, rate), None) for rate in adams}
+    others |= {f"SGD {rate}": (baselines.sgd(graph, rate), None) for rate in sgds}
+    return {"MPLP": (recipe.protocol, rule), **authors, **others}
 
 
 def table(found: dict[str, Any]) -> str:
-    """Mean eval loss per step and method, as text."""
-    steps = len(next(iter(found["methods"].values()))["eval_loss"]["mean"])
-    lines = [f"{found['rule']}: mean eval loss (L2/2) over {found['runs']} runs, after each inner step"]
-    lines.append("".join([f"{'':14}", *(f"{step:>10}" for step in range(steps)), f"{'sd at end':>12}"]))
-    for method, losses in found["methods"].items():
-        means = "".join(f"{value:10.5f}" for value in losses["eval_loss"]["mean"])
-        lines.append(f"{method:14}{means}{losses['eval_loss']['sd'][-1]:12.5f}")
+    """Means per step and method of the most telling quantity, as text; at most six of the steps."""
+    quantity, first = next(iter(next(iter(found["methods"].values())).items()))
+    shown = sorted({round(step) for step in np.linspace(0, len(first["mean"]) - 1, 6)})
+    lines = [f"{found['rule']}: mean {quantity.replace('_', ' ')} over {found['runs']} runs, after each inner step"]
+    lines.append("".join([f"{'':14}", *(f"{step:>10}" for step in shown), f"{'sd at end':>12}"]))
+    for method, measured in found["methods"].items():
+        means = "".join(f"{measured[quantity]['mean'][step]:10.5f}" for step in shown)
+        lines.append(f"{method:14}{means}{measured[quantity]['sd'][-1]:12.5f}")
     return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .choices import check_sizes
+
 
 class Episode(NamedTuple):
     """The data of one inner run.
@@ -24,6 +26,45 @@ class Episode(NamedTuple):
     y_held_out: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled images: an episode learns from some, each seen once, and is judged on others (section 4.2).
+
+    Attributes:
+        images: `(n, units)`.
+        labels: one-hot, `(n, classes)`.
+        steps: inner steps.
+        batch: images per inner step.
+        held_out: images held out.
+
+    Raises:
+        ValueError: if a size is no positive whole number, or an episode needs more images than there are.
+    """
+
+    images: Array
+    labels: Array
+    steps: int = 20
+    batch: int = 8
+    held_out: int = 8
+
+    def __post_init__(self):
+        check_sizes(steps=self.steps, batch=self.batch, held_out=self.held_out)
+        if self.needed > len(self.images):
+            raise ValueError(f"An episode needs {self.needed} images, but only {len(self.images)} were given; ask for fewer.")
+
+    @property
+    def needed(self) -> int:
+        """Images per episode."""
+        return self.steps * self.batch + self.held_out
+
+    def episode(self, key: Array) -> Episode:
+        """Different images, drawn without replacement."""
+        chosen = jax.random.permutation(key, len(self.images))[: self.needed]
+        inner, held_out = jnp.split(chosen, [self.steps * self.batch])
+        inner = inner.reshape(self.steps, self.batch)
+        return Episode(self.images[inner], self.labels[inner], self.images[held_out], self.labels[held_out])
+
+
 @dataclass(frozen=True)
 class Sinusoids:
     """`y = A sin(x + phase)` with `A ~ U[0.1, 0.5]`, `phase ~ U[0, pi]`, `x ~ U[-5, 5]` (section 4.1).
@@ -32,11 +73,17 @@ class Sinusoids:
         steps: inner steps.
         batch: points per inner step.
         held_out: points held out, drawn like the others.
+
+    Raises:
+        ValueError: if one of them is no positive whole number.
     """
 
     steps: int = 5
     batch: int = 10
     held_out: int = 10
+
+    def __post_init__(self):
+        check_sizes(steps=self.steps, batch=self.batch, held_out=self.held_out)
 
     def episode(self, key: Array) -> Episode:
         """One sinusoid and the points drawn from it."""

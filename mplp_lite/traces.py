@@ -19,6 +19,11 @@ from .published import read_bytes, unflatten
 from .tasks import Episode
 from .weights import WeightsError, named_leaves, unpack
 
+try:
+    wide = jax.enable_x64
+except AttributeError:  # an older jax
+    from jax.experimental import enable_x64 as wide
+
 LOSS_NAMES = {"l2": "l2", "l1": "l1", "ce": "cross_entropy"}
 SHARING_NAMES = {"none": "none", "nets": "learners", "all": "all"}
 TOLERANCES = {"weights": 1e-5, "predictions": 1e-5, "meta_loss": 1e-5, "meta_gradient": 1e-4, "calibration": 1e-4}
@@ -95,10 +100,9 @@ def verify(trace: Trace) -> dict[str, float]:
     """The largest error of each kind against the authors' code; see `TOLERANCES` for what is allowed.
 
     Weights, predictions and meta-loss: absolute. Meta-gradient: relative to the norm of its tensor.
-    Calibration: relative, and for input means in units of the deviation.
+    Calibration: relative, and for input means in units of the deviation; computed in float64, since rounding grows with the norms.
     """
-    errors = _run_errors(trace)
-    return errors | {"meta_gradient": _gradient_error(trace), "calibration": _calibration_error(trace)}
+    return {**_run_errors(trace), **_meta_errors(trace), "calibration": _calibration_error(trace)}
 
 
 def _run_errors(trace):
@@ -110,30 +114,34 @@ def _run_errors(trace):
         predictions.append(np.abs(predict(state, episode.x_held_out) - trace.predictions[t]).max())
         if t < len(episode.xs):
             state, _ = update(trace.rule, state, episode.xs[t], episode.ys[t])
-    loss, parts = MetaLoss()(protocol, trace.rule, trace.start().parameters, episode, jax.random.key(0))
-    meta_loss = np.max([abs(loss - trace.meta_loss), abs(parts["hint"] - trace.hint)])
-    return {"weights": float(np.max(weights)), "predictions": float(np.max(predictions)), "meta_loss": float(meta_loss)}
+    return {"weights": float(np.max(weights)), "predictions": float(np.max(predictions))}
 
 
-def _gradient_error(trace):
+def _meta_errors(trace):
     def loss(rule):
-        return MetaLoss()(trace.protocol, rule, trace.start().parameters, trace.episode, jax.random.key(0))[0]
+        return MetaLoss()(trace.protocol, rule, trace.start().parameters, trace.episode, jax.random.key(0))
 
-    ours = named_leaves(jax.jit(jax.grad(loss))(trace.rule))
+    (value, parts), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(trace.rule)
+    ours = named_leaves(gradient)
     theirs = named_leaves(unflatten(trace.gradient, trace.protocol))
     trained = named_leaves(unflatten(trace.trained.astype(np.float32), trace.protocol))
-    return float(np.max([_relative(ours[name], theirs[name]) for name in theirs if np.all(trained[name])]))
+    return {
+        "meta_loss": float(np.max([abs(value - trace.meta_loss), abs(parts["hint"] - trace.hint)])),
+        "meta_gradient": float(np.max([_relative(ours[name], theirs[name]) for name in theirs if np.all(trained[name])])),
+    }
 
 
 def _calibration_error(trace):
-    """Norms and output means relatively; input means in units of the deviation, for some are zero by construction."""
-    ours = trace.protocol.calibrate(trace.rule, trace.start(), trace.episode.xs, trace.episode.ys).statistics
+    """Input means are taken in units of the deviation, for some are zero by construction."""
+    with wide(True):
+        given = trace.rule, trace.start(), trace.episode.xs, trace.episode.ys
+        ours = trace.protocol.calibrate(*jax.tree.map(lambda values: jnp.asarray(values, float), given)).statistics
     errors = []
     for group, theirs in trace.rule.statistics.items():
-        errors.append(_relative(ours[group].norm, theirs.norm))
-        errors.append(np.abs((ours[group].mean_zeroer - theirs.mean_zeroer) * theirs.norm).max())
+        errors.append(_relative(np.asarray(ours[group].norm), theirs.norm))
+        errors.append(np.abs((np.asarray(ours[group].mean_zeroer) - theirs.mean_zeroer) * theirs.norm).max())
         if theirs.out_mean is not None:
-            errors.append(np.abs(ours[group].out_mean - theirs.out_mean))  # updates lie in (-1, 1)
+            errors.append(_relative(np.asarray(ours[group].out_mean), theirs.out_mean))
     return float(np.max(errors))
 
 

@@ -1,21 +1,21 @@
 """Meta-training from a recipe: progress, exact resume, and no work lost on the way."""
 
 import signal
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from tqdm import tqdm
 
 from . import meta, report
 from .folder import COLUMNS, Folder, RunError
 from .protocol import Rule
 from .recipes import Recipe
+from .trainer import Trainer, side_by_side
 
 CHUNK = 10
 
@@ -39,53 +39,7 @@ def _noticing_interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-@dataclass(frozen=True)
-class Trainer:
-    """The meta-training of one recipe with one seed, as pure functions of the meta-step's number.
-
-    Attributes:
-        recipe: what to train.
-        seed: draws everything: the first rule, tasks, priors.
-    """
-
-    recipe: Recipe
-    seed: int = 0
-
-    @property
-    def _keys(self) -> Array:
-        return jax.random.split(jax.random.key(self.seed), 3)
-
-    def begin(self) -> meta.MetaState:
-        """Meta-training before its first step: a calibrated, untrained rule."""
-        return meta.begin(self.recipe.first_rule(self._keys[0]), self.recipe.optimizer)
-
-    def template(self) -> meta.MetaState:
-        """Shapes and dtypes of `begin()`, without computing it."""
-        rule = jax.eval_shape(self.recipe.protocol.new_rule, self._keys[0])
-        return jax.eval_shape(partial(meta.begin, optimizer=self.recipe.optimizer), rule)
-
-    def starts(self, key: Array) -> dict[str, Array]:
-        """Priors for one outer batch, `(outer, ...)` per parameter: from the pool, or fresh ones."""
-        recipe = self.recipe
-        if recipe.pool == 0:
-            return meta.prior_pool(recipe.protocol, key, recipe.outer_batch)
-        pool = meta.prior_pool(recipe.protocol, self._keys[1], recipe.pool)
-        return meta.from_pool(pool, key, recipe.outer_batch)
-
-    def step(self, state: meta.MetaState, number: Array) -> tuple[meta.MetaState, dict[str, Array]]:
-        """Meta-step `number`, counted from 0."""
-        recipe = self.recipe
-        prior_key, task_key, loss_key = jax.random.split(jax.random.fold_in(self._keys[2], number), 3)
-        episodes = jax.vmap(recipe.task.episode)(jax.random.split(task_key, recipe.outer_batch))
-        priors = self.starts(prior_key)
-        return meta.meta_step(recipe.protocol, recipe.meta_loss, recipe.optimizer, state, priors, episodes, loss_key)
-
-    def compiled(self) -> Callable[[meta.MetaState, np.ndarray], tuple[meta.MetaState, dict[str, Array]]]:
-        """Several meta-steps in one compiled call: state and step numbers `(n,)` to new state and metrics `(n,)` each."""
-        return jax.jit(partial(jax.lax.scan, self.step), donate_argnums=0)
-
-
-def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 100, quiet: bool = False) -> Rule:
+def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 100, quiet: bool = False, devices: int = 1) -> Rule:
     """Meta-trains `recipe`, or goes on where `out` left off, and leaves the rule in `out`.
 
     Args:
@@ -94,43 +48,94 @@ def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 10
         out: the run's folder.
         checkpoint_every: meta-steps between checkpoints; rounded up to a multiple of `CHUNK`.
         quiet: no progress line.
+        devices: how many devices share the outer batch.
 
     Returns:
-        The trained rule; bit-identical whether the run was broken and resumed or not.
+        The trained rule; on the same number of devices bit-identical whether the run was broken and resumed or not.
 
     Raises:
-        RunError: if the folder is not this run's, or is in use, or cannot be written at the end.
+        RunError: if the folder is not this run's, or is in use, or cannot be written at the end; or see `Trainer`.
         Interrupted: after Ctrl-C, with everything saved.
     """
-    trainer, folder = Trainer(recipe, seed), Folder(Path(out), recipe, seed)
-    with folder.locked():
-        step, state, rows = folder.restore(trainer.template()) or (0, trainer.begin(), [])
-        if step < recipe.steps:
-            state = _train(trainer, folder, step, state, rows, checkpoint_every, quiet)
-        try:
-            folder.finish(state.rule, {"skipped": int(state.skipped), "metric": report.metric(recipe, state.rule)})
-        except OSError as error:
-            raise RunError(f"Cannot write {folder.rule} ({error.strerror}); make room and run the same command again.") from error
+    (rule,) = _train([(Trainer(recipe, seed, devices), Folder(Path(out), recipe, seed))], checkpoint_every, quiet)
+    return rule
+
+
+def train_seeds(
+    recipe: Recipe, seeds: Sequence[int], out: str | Path, checkpoint_every: int = 100, quiet: bool = False, devices: int = 1
+) -> list[Rule]:
+    """Meta-trains several seeds side by side in one compiled step, each with a folder of its own, `out/seed-SEED`.
+
+    Args, Returns, Raises: see `train`; one rule per seed.
+    """
+    runs = [(Trainer(recipe, seed, devices), Folder(Path(out) / f"seed-{seed}", recipe, seed)) for seed in seeds]
+    return _train(runs, checkpoint_every, quiet)
+
+
+@dataclass(eq=False)
+class _Run:
+    """One seed on its way."""
+
+    trainer: Trainer
+    folder: Folder
+    step: int
+    state: meta.MetaState
+    rows: list[dict]
+    saved: int
+
+
+def _train(seeds, checkpoint_every, quiet):
+    with ExitStack() as locks:
+        for _, folder in seeds:
+            locks.enter_context(folder.locked())
+        runs = [_begin_or_restore(trainer, folder) for trainer, folder in seeds]
+        if any(run.step < run.trainer.recipe.steps for run in runs):
+            _meta_steps(runs, checkpoint_every, quiet)
+        return [_finish(run) for run in runs]
+
+
+def _begin_or_restore(trainer, folder):
+    step, state, rows = folder.restore(trainer.template()) or (0, trainer.begin(), [])
+    return _Run(trainer, folder, step, state, rows, step)
+
+
+def _finish(run):
+    recipe, state = run.trainer.recipe, run.state
+    try:
+        run.folder.finish(state.rule, {"skipped": int(state.skipped), "metric": report.metric(recipe, state.rule)})
+    except OSError as error:
+        raise RunError(f"Cannot write {run.folder.rule} ({error.strerror}); make room and run the same command again.") from error
     return state.rule
 
 
-def _train(trainer, folder, step, state, rows, checkpoint_every, quiet):
+def _meta_steps(runs, checkpoint_every, quiet):
     """The loop over chunks of meta-steps; saves at every checkpoint, on Ctrl-C and at the end."""
-    recipe, run_chunk, saved = trainer.recipe, trainer.compiled(), step
+    recipe, run_chunk = runs[0].trainer.recipe, side_by_side([run.trainer for run in runs])
+    step = min(run.step for run in runs)
     bar = tqdm(total=recipe.steps, initial=step, unit="step", disable=quiet, dynamic_ncols=True)
     with bar, _noticing_interrupts() as interrupts:
         while step < recipe.steps:
             numbers = np.arange(step, min(step + CHUNK, recipe.steps))
-            state, metrics = run_chunk(state, numbers)
-            step += len(numbers)
-            rows.append(_row(step, state, metrics))
-            _show(bar, len(numbers), rows[-1])
+            behind = [run for run in runs if run.step == step]  # a kill between two checkpoints leaves seeds at different steps
+            _advance(runs, behind, run_chunk, numbers)
+            step = min(run.step for run in runs)
+            _show(bar, len(numbers), [run.rows[-1] for run in runs])
             stop = bool(interrupts)  # looked at once: Ctrl-C may come between two lines
-            if step - saved >= checkpoint_every or step == recipe.steps or stop:
-                saved = _checkpoint(folder, step, state, rows, saved)
+            for run in behind:
+                if run.step - run.saved >= checkpoint_every or run.step == recipe.steps or stop:
+                    run.saved = _checkpoint(run)
             if stop and step < recipe.steps:
-                raise Interrupted(saved)
-    return state
+                raise Interrupted(min(run.saved for run in runs))
+
+
+def _advance(runs, behind, run_chunk, numbers):
+    """One chunk for the seeds that are behind; the others are computed along, so that all numbers are as in an unbroken run."""
+    given = [run.state if run in behind else jax.tree.map(jnp.copy, run.state) for run in runs]
+    states, metrics = run_chunk(given, numbers)
+    for run, state, measured in zip(runs, states, metrics, strict=True):
+        if run in behind:
+            run.state, run.step = state, run.step + len(numbers)
+            run.rows.append(_row(run.step, state, measured))
 
 
 def _row(step, state, metrics):
@@ -142,20 +147,22 @@ def _finite_mean(values):
     return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
 
 
-def _show(progress, steps, row):
-    skipped = f", {row['skipped']} skipped (gradient not finite)" if row["skipped"] else ""
-    progress.set_postfix_str(f"loss {row['loss']:.5f}{skipped}", refresh=False)
+def _show(progress, steps, rows):
+    skipped = sum(row["skipped"] for row in rows)
+    warning = f", {skipped} skipped (gradient not finite)" if skipped else ""
+    losses = " ".join(f"{row['loss']:.5f}" for row in rows)
+    progress.set_postfix_str(f"loss {losses}{warning}", refresh=False)
     progress.update(steps)
 
 
-def _checkpoint(folder, step, state, rows, saved):
+def _checkpoint(run):
     """Saves, or says why it could not and lets the run go on; gives the step that is safe on disk."""
     try:
-        folder.save(step, state, rows)
+        run.folder.save(run.step, run.state, run.rows)
     except OSError as error:
-        if step == folder.recipe.steps:
-            problem = f"Cannot write {folder.checkpoint} ({error.strerror}); step {saved} is safe; make room and run again."
+        if run.step == run.trainer.recipe.steps:
+            problem = f"Cannot write {run.folder.checkpoint} ({error.strerror}); step {run.saved} is safe; make room and run again."
             raise RunError(problem) from error
-        tqdm.write(f"Could not save step {step} ({error.strerror}); step {saved} is safe, and the run goes on.")
-        return saved
-    return step
+        tqdm.write(f"Could not save step {run.step} ({error.strerror}); step {run.saved} is safe, and the run goes on.")
+        return run.saved
+    return run.step

@@ -10,6 +10,7 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import optax  # noqa: E402
 import pytest  # noqa: E402
+from jax.experimental.compilation_cache.compilation_cache import reset_cache  # noqa: E402
 
 REFERENCE = Path(__file__).parents[1] / "../shared/reference"
 
@@ -47,3 +48,19 @@ def reference():
     if not REFERENCE.is_dir():
         pytest.skip("no ../shared/reference beside this checkout")
     return REFERENCE.resolve()
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Equal programs are compiled once, by the processes a test starts too: where they are kept."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for values in (settings, before):
+        for name, value in values.items():
+            jax.config.update(name, value)
+        reset_cache()
+        if values is settings:
+            yield settings

@@ -1,4 +1,4 @@
-"""Random rules, priors and data for small networks; exact gradient descent as a learner; a rule in the oracle's words."""
+"""Random rules, priors and data for small networks; a rule in the oracle's words."""
 
 from contextlib import contextmanager
 from functools import partial
@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mplp_lite.learners import GRU, Learner, Thought
-from mplp_lite.nodes import Activation, Loss, Softmax, Weight
+from mplp_lite.learners import GRU
+from mplp_lite.nodes import Activation, Softmax, Weight
 from mplp_lite.protocol import Protocol, Rule
 from mplp_lite.tasks import Episode
 from mplp_lite.weights import named_leaves
@@ -88,28 +88,6 @@ def refused(exception, match):
     assert caught.type is exception
     sentence = str(caught.value)
     assert "\n" not in sentence and sentence.endswith("."), sentence
-
-
-class Backprop(Learner):
-    """Gradient descent as messages: dL/d(output) arrives, dL/d(input) leaves; `first_scale` is the learning rate."""
-
-    message: int = 1
-    first_scale: float = 0.1
-
-    def __call__(self, op, reads, carry):
-        message, *own = reads
-        if isinstance(op, Loss):
-            return Thought(None, None, -own[2])
-        if op.kind in ("add", "join"):
-            return Thought(None, None, message)
-        if isinstance(op, Weight):
-            weight, x = own
-            return Thought(None, -(message * x)[..., 0].mean(axis=0), op.collect(message * weight))
-        parameter = None if op.parameter_shape is None else own.pop(0)[0, ..., 0]
-        _, back = jax.vjp(lambda p, *inputs: op.forward(p, *inputs).output, parameter, *(value[..., 0] for value in own))
-        by_parameter, *by_inputs = back(message[..., 0])
-        update = None if parameter is None else -by_parameter / message.shape[0]
-        return Thought(None, update, op.collect(jnp.stack(by_inputs, axis=-1)))
 
 
 # ---- a rule in the oracle's words ----

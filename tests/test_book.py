@@ -46,6 +46,16 @@ def test_one_version_and_one_address():
     assert f"## {project['version']}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_one_page_is_one_page():
+    """Chapter 0 promises fewer than 150 lines up to its check against the package, and says how many there are."""
+    page, _, check = (ROOT / "book" / "00_one_page.py").read_text().partition("# ## Checked against the package")
+    before, colab, after = page.partition("# On Colab, install")
+    code = before + after.partition("# %%")[2]
+    lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert colab and check and "mplp_lite" not in "".join(lines)
+    assert len(lines) < 150 and f"after {len(lines)} lines of code" in check
+
+
 @pytest.fixture
 def executable():
     """A Chromium that is already here."""

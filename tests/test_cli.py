@@ -142,8 +142,8 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
     """Which recipe, seed, folder and frequency reach the training, and what is said at its end."""
     calls = []
 
-    def trained(recipe, seed, out, every):
-        calls.append((recipe, seed, out, every))
+    def trained(recipe, seed, out, every, devices):
+        calls.append((recipe, seed, out, every, devices))
         out.mkdir(parents=True)
         metric = {"name": "eval loss", "mean": 0.5, "sd": 0.25}
         weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed})
@@ -154,12 +154,13 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
     output = capsys.readouterr()
     assert "eval loss 0.50000 ± 0.25000" in output.out and "runs/sinusoid-seed0/rule.npz" in output.out and "skipped" not in output.out
     changes = ["--set", "message=3", "--set", "steps=500", "--steps", "200"]
-    assert main(["train", "sinusoid-as-published", *changes, "--seed", "7", "--out", "x", "--checkpoint-every", "30"]) == 0
+    rest = ["--seed", "7", "--out", "x", "--checkpoint-every", "30", "--devices", "2"]
+    assert main(["train", "sinusoid-as-published", *changes, *rest]) == 0
     assert "7 of 200 meta-steps were skipped" in capsys.readouterr().out
     first, second = calls
-    assert first[0] == recipes.find("sinusoid") and (first[1], str(first[2]), first[3]) == (0, "runs/sinusoid-seed0", 100)
+    assert first[0] == recipes.find("sinusoid") and (first[1], str(first[2]), *first[3:]) == (0, "runs/sinusoid-seed0", 100, 1)
     assert second[0] == recipes.find("sinusoid-as-published").changed(["message=3", "steps=200"])
-    assert (second[1], str(second[2]), second[3]) == (7, "x", 30)
+    assert (second[1], str(second[2]), *second[3:]) == (7, "x", 30, 2)
 
 
 def test_evaluate_passes_everything_on(tmp_path, monkeypatch):
@@ -192,3 +193,8 @@ def test_as_a_real_process():
 
 def test_these_tests_run_on_the_cpu():
     assert jax.default_backend() == "cpu"
+
+
+def test_more_devices_than_there_are(tmp_path, capsys):
+    assert main(["train", "sinusoid", "--devices", "99", "--out", str(tmp_path / "x")]) == 2
+    assert "devices=99 was given" in capsys.readouterr().err and not (tmp_path / "x").exists()

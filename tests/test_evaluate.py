@@ -185,7 +185,7 @@ def pictures(numbers):
 def test_each_run_learns_once_from_each_of_different_images(steps, batch):
     """So the accuracy on all 20 images counts exactly how many different ones were seen so far."""
     everything = pictures(range(20))
-    found = evaluate.classification_runs(Collector(20), None, everything, everything, jax.random.key(0), steps, batch, runs=6)
+    found = evaluate.classification_runs(Collector(20), None, everything, everything, jax.random.key(0), steps, batch, runs=6).mean(-1)
     assert found.shape == (6, steps + 1)
     np.testing.assert_allclose(found, np.tile(batch * np.arange(steps + 1) / 20, (6, 1)), atol=1e-6)
 
@@ -194,7 +194,8 @@ def test_runs_see_different_images_and_the_same_key_the_same():
     everything, half = pictures(range(20)), pictures(range(10))
     arguments = (Collector(20), None, everything, half)
     found = evaluate.classification_runs(*arguments, jax.random.key(0), 3, 3, runs=8)
-    assert ((found >= 0) & (found <= 1)).all() and len(np.unique(found, axis=0)) > 4
+    assert found.dtype == bool and found.shape == (8, 4, 10)
+    assert len(np.unique(found, axis=0)) > 4
     np.testing.assert_array_equal(evaluate.classification_runs(*arguments, jax.random.key(0), 3, 3, runs=8), found)
     assert (evaluate.classification_runs(*arguments, jax.random.key(1), 3, 3, runs=8) != found).any()
 
@@ -216,5 +217,15 @@ def test_a_real_network_learns_two_easy_classes():
     part = x, jnp.repeat(jnp.eye(2), 30, axis=0)
     network = baselines.sgd(mlp(2, 2, loss="cross_entropy"), 1.0)
     found = evaluate.classification_runs(network, None, part, part, jax.random.key(0), 4, 8, runs=3)
-    assert ((found >= 0) & (found <= 1)).all()
-    np.testing.assert_array_equal(found[:, -1], 1)
+    assert found[:, -1].all()
+    assert not found[:, 0].all()
+
+
+def test_sampled_accuracy_counts_images_drawn_anew_for_each_run_and_step():
+    right = jnp.arange(1000)[None, None] < jnp.array([0, 300, 1000])[None, :, None] * jnp.ones((50, 1, 1), int)
+    found = np.asarray(evaluate.sampled_accuracy(right, jax.random.key(0)))
+    assert found.shape == (50, 3)
+    assert (found[:, 0] == 0).all() and (found[:, 2] == 1).all()
+    np.testing.assert_allclose(100 * found, np.round(100 * found), atol=1e-4)  # out of 100 images
+    assert found[:, 1].mean() == pytest.approx(0.3, abs=0.03) and 0.02 < found[:, 1].std() < 0.07  # binomial: 0.0435
+    np.testing.assert_allclose(evaluate.sampled_accuracy(right, jax.random.key(0), 1000), right.mean(-1), atol=1e-6)

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from helpers import Backprop, identical, jit, max_difference, noise, random_prior, random_rule, wide
-from mplp_lite import baselines, losses
+from helpers import identical, jit, max_difference, noise, random_prior, random_rule, wide
+from mplp_lite import baselines, descent, losses
 from mplp_lite.builders import connect, mlp, sequential
+from mplp_lite.descent import Backprop
 from mplp_lite.graph import Arrow, Backward, Forward, Graph, Node, NodeState, Seed, walk
 from mplp_lite.layers import Dense
 from mplp_lite.learners import GRU, Learner, Thought
@@ -59,6 +60,9 @@ class Join(Operation):
 
     def answer(self, message, slot):
         return jnp.split(message, 2, axis=1)[slot]
+
+
+descent.derivative.register(Join, lambda op, message, _, joined: (None, message))
 
 
 @dataclass(frozen=True)

@@ -256,15 +256,33 @@ def test_weights_out_of_range(weights, sentence):
 # ---- meta-steps ----
 
 
-def test_an_outer_batch_is_the_mean_of_its_episodes(small):
+def test_each_episode_has_a_loss_and_a_gradient_of_its_own(small):
     priors, episodes = outer_batch(small.protocol, 2, 2, STEPS)
     keys = jax.random.split(KEY, 2)
-    total, parts = jit(partial(meta.batch_loss, small.protocol, small.loss))(small.rule.trained, small.rule, priors, episodes, keys)
-    one = jit(partial(small.loss, small.protocol))
-    each = [one(small.rule, *jax.tree.map(lambda leaf, k=k: leaf[k], (priors, episodes)), keys[k]) for k in range(2)]
-    assert float(total) == pytest.approx(np.mean([float(value) for value, _ in each]), rel=1e-5)
-    for name, part in parts.items():
-        assert float(part) == pytest.approx(np.mean([float(other[name]) for _, other in each]), rel=1e-5)
+    together = partial(meta.episode_gradients, small.protocol, small.loss)
+    gradients, metrics = jit(together)(small.rule.trained, small.rule, priors, episodes, keys)
+
+    def loss(trained, prior, episode, key):
+        return small.loss(small.protocol, small.rule.with_trained(trained), prior, episode, key)
+
+    alone = jit(jax.value_and_grad(loss, has_aux=True))
+    for k in range(2):
+        (value, parts), gradient = alone(small.rule.trained, *jax.tree.map(lambda leaf, k=k: leaf[k], (priors, episodes)), keys[k])
+        assert max_difference(jax.tree.map(lambda leaf, k=k: leaf[k], metrics), {"loss": value, **parts}) < 1e-6
+        assert max_difference(jax.tree.map(lambda leaf, k=k: leaf[k], gradients), gradient) < 1e-6
+
+
+def test_clipping_shortens_long_gradients_before_they_are_averaged():
+    gradients = {"a": jnp.array([[3.0, 0.0], [0.3, 0.0]]), "b": jnp.array([[4.0], [0.4]])}  # norms 5 and 0.5
+    plain, clipped = meta.clipped_mean(gradients), meta.clipped_mean(gradients, 1.0)
+    np.testing.assert_allclose(plain["a"], [1.65, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(clipped["a"], [(0.6 + 0.3) / 2, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(clipped["b"], [(0.8 + 0.4) / 2], rtol=1e-6)
+
+
+def test_clipping_leaves_zero_gradients_and_shows_broken_ones():
+    assert max_difference(meta.clipped_mean({"a": jnp.zeros((2, 3))}, 1.0), {"a": jnp.zeros(3)}) == 0.0
+    assert not np.isfinite(meta.clipped_mean({"a": jnp.array([1.0, jnp.inf])}, 1.0)["a"])
 
 
 class Jointly:

@@ -21,6 +21,8 @@ def assert_one_sentence(error):
 # ---------------------------------------------------------------- fields and their values
 
 GOOD = {
+    "family=sinusoids": "sinusoids",
+    "microbatch=2": 2,
     "widths=1,4,1": (1, 4, 1),
     "widths=(1, 1)": (1, 1),
     "activation=sigmoid": "sigmoid",
@@ -42,6 +44,7 @@ GOOD = {
     "warmup=10": 10,
     "final_learning_rate=0": 0.0,
     "b2=.9": 0.9,
+    "episode_clip=0.3": 0.3,
     "calibration_runs=3": 3,
     "calibration_momentum=0.5": 0.5,
 }
@@ -71,12 +74,13 @@ BAD = [
     *("hint=", "hint=high", "hint='0.5'", "hint=True", "hint=0.5,", "hint=[0.5]"),
     *("widths=", "widths=3", "widths=1,x", "widths=1,2.0", "widths=(1,(2,),1)", "widths=[1, 4, 1]", "widths='1,1'", "widths=1,True,1"),
     *("message=0", "hidden=0", "inner_steps=0", "inner_batch=0", "held_out=-1", "outer_batch=0", "steps=0", "calibration_runs=0"),
-    *("pool=-1", "pool=3", "warmup=-1"),
-    *("hint=-0.1", "hint=1.1", "b2=0", "b2=1", "b2=1.5", "calibration_momentum=-0.1", "calibration_momentum=1.1"),
+    *("pool=-1", "pool=3", "warmup=-1", "microbatch=-1", "microbatch=5"),
+    *("hint=-0.1", "hint=1.1", "b2=0", "b2=1", "b2=1.5", "episode_clip=-1", "calibration_momentum=-0.1", "calibration_momentum=1.1"),
     *("first_scale=0", "first_scale=-1", "first_scale=1e999"),
     *("learning_rate=0", "learning_rate=-1", "final_learning_rate=-1", "final_learning_rate=0.1", "learning_rate=1e999"),
     *("widths=()", "widths=1,", "widths=1,0,1", "widths=1,-3,1", "widths=2,3,1", "widths=1,3,2"),  # sinusoids have 1 input, 1 output
     *("activation=nope", "activation=", "loss=nope", "loss=", "sharing=nope", "sharing=", "learner=nope", "learner=GRU"),
+    *("family=nope", "family=", "family=mnist", "loss=cross_entropy"),  # digits need another network, sinusoids have no classes
 ]
 
 
@@ -86,13 +90,13 @@ def test_what_cannot_be_is_refused_in_one_sentence(assignment):
         PLAIN.changed([assignment])
     assert_one_sentence(error.value)
     name, _, value = assignment.partition("=")
-    shown = {name, value, "sizes"} - {""} if name in {field.name for field in fields(Recipe)} else {repr(assignment)}
+    shown = {name, value, "sizes", "widths"} - {""} if name in {field.name for field in fields(Recipe)} else {repr(assignment)}
     assert any(text.lower() in str(error.value).lower() for text in shown)
 
 
-@pytest.mark.parametrize("field", ["activation", "loss", "sharing", "learner"])
+@pytest.mark.parametrize("field", ["activation", "loss", "sharing", "learner", "family"])
 def test_an_unknown_name_lists_the_known_ones(field):
-    known = {"activation": "sigmoid", "loss": "cross_entropy", "sharing": "learners", "learner": "stateless"}
+    known = {"activation": "sigmoid", "loss": "cross_entropy", "sharing": "learners", "learner": "stateless", "family": "mnist"}
     with pytest.raises(RecipeError, match=known[field]) as error:
         PLAIN.changed([f"{field}=nope"])
     assert "nope" in str(error.value)
@@ -177,6 +181,32 @@ def test_the_recipe_as_published_is_the_papers():
     assert (recipe.calibration_runs, recipe.calibration_momentum, recipe.b2) == (1, 1.0, 0.999)
     assert recipe.protocol.learner.first_scale == pytest.approx(0.01)
     assert [float(recipe.schedule(step)) for step in (0, 1, 1000, 35868)] == pytest.approx([1e-4] * 4)
+
+
+def test_the_digits_as_published_are_the_papers():
+    """Reference notes 1 to 11, experiment 4.2."""
+    recipe = find("mnist-as-published")
+    assert recipe.widths == (144, 50, 10) and recipe.protocol.learner == GRU(message=4, hidden=7)
+    assert (recipe.activation, recipe.loss, recipe.sharing) == ("sigmoid", "cross_entropy", "learners")
+    assert (recipe.inner_steps, recipe.inner_batch, recipe.held_out, recipe.outer_batch, recipe.pool) == (20, 8, 8, 1, 16)
+    assert (recipe.calibration_runs, recipe.calibration_momentum, recipe.b2, recipe.hint) == (5, 0.5, 0.999, 0.7)
+    assert recipe.protocol.learner.first_scale == pytest.approx(0.01)
+    assert [float(recipe.schedule(step)) for step in (0, 1, 1000, 4999)] == pytest.approx([5e-4] * 4)
+    rule = jax.eval_shape(recipe.protocol.new_rule, jax.random.key(0))
+    assert sum(leaf.size for leaf in jax.tree.leaves(rule.trained)) == 46_779
+
+
+@pytest.mark.parametrize("widths", ["1,1", "144,50,9", "143,50,10", "0,10", "10,"])
+def test_digits_need_square_images_and_ten_classes(widths):
+    with pytest.raises(RecipeError, match="widths=.*side x side"):
+        find("mnist").changed([f"widths={widths}"])
+
+
+def test_digits_come_in_the_size_of_the_input():
+    recipe = find("mnist").changed(["widths=16,4,10", "inner_steps=3", "inner_batch=2", "held_out=5"])
+    episode = recipe.task.episode(jax.random.key(0))
+    assert episode.xs.shape == (3, 2, 16) and episode.ys.shape == (3, 2, 10) and episode.x_held_out.shape == (5, 16)
+    assert len(recipe.task.images) == 4000  # the training part only
 
 
 # ---------------------------------------------------------------- the learning rate and the optimiser

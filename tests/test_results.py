@@ -18,8 +18,8 @@ def readme_rows():
 
 def expected_cells(losses):
     """Mean per step, and the deviation after the last."""
-    means = [f"{value:.4f}" for value in losses["mean"]]
-    return [*means[:-1], f"{means[-1]} ± {losses['sd'][-1]:.4f}"]
+    means = [f"{value:.5f}" for value in losses["mean"]]
+    return [*means[:-1], f"{means[-1]} ± {losses['sd'][-1]:.5f}"]
 
 
 def test_the_readme_table_is_the_results_file():
@@ -32,6 +32,7 @@ def test_the_results_were_made_with_the_shipped_rule():
     assert RESULTS["methods"]["MPLP"]["eval_loss"]["mean"][-1] == card["metric"]["mean"]
 
 
-def test_the_shipped_rule_is_well_ahead_of_adam():
+def test_the_shipped_rule_is_as_good_as_the_authors_and_far_ahead_of_adam():
     losses = {method: found["eval_loss"]["mean"][-1] for method, found in RESULTS["methods"].items()}
-    assert losses["MPLP"] < 0.6 * min(losses["Adam 0.01"], losses["Adam 0.03"])
+    assert losses["MPLP"] <= 0.0011 and 5 * losses["MPLP"] < min(losses["Adam 0.01"], losses["Adam 0.03"])
+    assert RESULTS["methods"]["MPLP"]["eval_loss"]["max"][-1] < 0.0229  # not one run is stuck where it began

@@ -1,10 +1,12 @@
 """Families of tasks: what is drawn, from which ranges, and that the key decides."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from helpers import identical
+from mplp_lite import tasks
 from mplp_lite.tasks import Sinusoids
 
 DRAWS = 3000
@@ -79,3 +81,47 @@ def test_the_evaluation_episode_is_judged_on_the_grid():
     np.testing.assert_allclose(judged.x_held_out, np.linspace(-5, 5, 100)[:, None], atol=1e-6)
     a, b = fitted(plain.xs, plain.ys), fitted(judged.x_held_out, judged.y_held_out)
     assert a[:2] == pytest.approx(b[:2], abs=1e-5) and max(a[2], b[2]) < 1e-6
+
+
+# ---------------------------------------------------------------- images
+
+
+def numbered(count=30):
+    """Images that say which they are, in both of their pixels, labelled by the remainder of a division by three."""
+    numbers = jnp.arange(count)
+    return jnp.stack([numbers, -numbers], axis=1).astype(float), jnp.eye(3)[numbers % 3]
+
+
+@pytest.mark.parametrize(("steps", "batch", "held_out"), [(4, 3, 5), (1, 1, 1), (5, 4, 10)])
+def test_an_episode_holds_different_images_with_their_labels(steps, batch, held_out):
+    episode = tasks.Images(*numbered(), steps, batch, held_out).episode(jax.random.key(0))
+    assert episode.xs.shape == (steps, batch, 2) and episode.ys.shape == (steps, batch, 3)
+    assert episode.x_held_out.shape == (held_out, 2) and episode.y_held_out.shape == (held_out, 3)
+    xs = np.concatenate([episode.xs.reshape(-1, 2), episode.x_held_out])
+    ys = np.concatenate([episode.ys.reshape(-1, 3), episode.y_held_out])
+    assert len(np.unique(xs[:, 0])) == steps * batch + held_out
+    np.testing.assert_array_equal(xs[:, 0], -xs[:, 1])
+    np.testing.assert_array_equal(ys.argmax(1), xs[:, 0] % 3)
+
+
+def test_another_key_draws_other_images():
+    family = tasks.Images(*numbered(), 2, 3, 4)
+    first, same, other = (family.episode(jax.random.key(seed)).xs for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [((0, 3, 4), "steps=0 was given"), ((2, 1.5, 4), "batch=1.5 was given"), ((5, 5, 6), "needs 31 images, but only 30")],
+)
+def test_images_refuse_what_cannot_be(sizes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tasks.Images(*numbered(), *sizes)
+
+
+@pytest.mark.parametrize("sizes", [{"steps": -1}, {"batch": 0}, {"held_out": 2.0}])
+def test_sinusoids_refuse_what_cannot_be(sizes):
+    ((name, value),) = sizes.items()
+    with pytest.raises(ValueError, match=f"{name}={value} was given"):
+        tasks.Sinusoids(**sizes)

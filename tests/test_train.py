@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from mplp_lite import recipes, tasks, train, weights
 from mplp_lite.__main__ import main
@@ -74,19 +73,11 @@ def optax_mixes_dtypes():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory):
-    """Where compiled programs are kept, for the processes started below too."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for values in (settings, before):
-        for name, value in values.items():
-            jax.config.update(name, value)
-        reset_cache()
-        if values is settings:
-            yield settings
+def listening():
+    """Ctrl-C reaches us and the processes we start, also when a shell in the background has told us to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -674,3 +665,14 @@ def test_ctrl_c_on_a_full_disk_does_not_claim_to_have_saved(plain, tmp_path, no_
     assert "step 20 is saved" in line
     run(tmp_path)
     assert result(tmp_path) == result(plain)
+
+
+def test_what_a_kill_in_the_middle_of_a_write_leaves_is_swept_up(tmp_path):
+    folder = Folder(tmp_path, RECIPE, 0)
+    leftovers = [tmp_path / name for name in (".checkpoint.npz.a1b2", ".curve.csv.x", ".rule.npz.y", ".rule.json.z")]
+    others = [tmp_path / name for name in (".notes", "checkpoint.npz.mine", "curve.csv")]
+    for path in (*leftovers, *others):
+        path.write_text("half")
+    with folder.locked():
+        pass
+    assert not any(path.exists() for path in leftovers) and all(path.read_text() == "half" for path in others)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from mplp_lite import Protocol, Stateless, mlp, weights
-from mplp_lite.recipes import Recipe
+from mplp_lite.folder import read_curve
+from mplp_lite.recipes import RECIPES, Recipe
 from mplp_lite.weights import WeightsError
 
 PROTOCOL = Protocol(mlp(1, 1), Stateless(message=2, widths=(3,)))
@@ -385,7 +386,9 @@ def test_a_shipped_rule_is_what_its_card_says(name):
     loaded = weights.load_pretrained(name, recipe.protocol)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == card["sha256"]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(loaded))
-    assert isinstance(card["seed"], int) and 0 < card["steps"] <= recipe.steps
+    assert isinstance(card["seed"], int) and card["steps"] == recipe.steps and recipe == RECIPES[recipe.name]
+    curve = read_curve(path.with_suffix(".csv"))
+    assert curve[-1]["step"] == recipe.steps and curve[-1]["loss"] < curve[0]["loss"]
     assert {"jax", "jaxlib", "flax", "optax", "numpy", "python", "device"} <= card["versions"].keys()
     assert {"name", "mean", "sd", "runs", "seed"} <= card["metric"].keys()
     with pytest.raises(WeightsError):

@@ -163,10 +163,10 @@ def stale(nb, root: Path, quick_will_do: bool = False) -> str | None:
 
 
 def execute(nb, folder: Path) -> None:
-    """Run all cells in `folder`, without progress bars, as long as it takes."""
+    """Run all cells in `folder`, without progress bars and XLA's alarms about slow machines, as long as it takes."""
     options = {"timeout": None, "kernel_name": "python3", "record_timing": False, "extra_arguments": ["--log-level=ERROR"]}
     client = NotebookClient(nb, resources={"metadata": {"path": str(folder)}}, **options)
-    client.execute(env=os.environ | {"TQDM_DISABLE": "1"})
+    client.execute(env=os.environ | {"TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"})
 
 
 def run(path: Path, root: Path) -> bool:

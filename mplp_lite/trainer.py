@@ -1,0 +1,104 @@
+"""The meta-training of a recipe as pure functions of the meta-step's number, one seed alone or several side by side."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from . import meta
+from .folder import RunError
+from .recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The meta-training of one recipe with one seed, as pure functions of the meta-step's number.
+
+    Attributes:
+        recipe: what to train.
+        seed: draws everything: the first rule, tasks, priors.
+        devices: how many devices share the outer batch; the same seed draws the same tasks on any number of them.
+
+    Raises:
+        RunError: if there are not so many devices, or the outer batch cannot be shared out evenly.
+    """
+
+    recipe: Recipe
+    seed: int = 0
+    devices: int = 1
+
+    def __post_init__(self):
+        found = len(jax.devices())
+        if not 1 <= self.devices <= found:
+            raise RunError(f"devices={self.devices} was given, but jax sees {found}; ask for at most that many.")
+        if self.recipe.outer_batch % self.devices:
+            problem = f"outer_batch={self.recipe.outer_batch} cannot be shared out over {self.devices} devices"
+            raise RunError(f"{problem}; let one divide the other.")
+
+    @property
+    def keys(self) -> Array:
+        """What draws the first rule, the pool and the meta-steps, `(3,)`."""
+        return jax.random.split(jax.random.key(self.seed), 3)
+
+    def begin(self) -> meta.MetaState:
+        """Meta-training before its first step: a calibrated, untrained rule."""
+        return meta.begin(self.recipe.first_rule(self.keys[0]), self.recipe.optimizer)
+
+    def template(self) -> meta.MetaState:
+        """Shapes and dtypes of `begin()`, without computing it."""
+        rule = jax.eval_shape(self.recipe.protocol.new_rule, self.keys[0])
+        return jax.eval_shape(partial(meta.begin, optimizer=self.recipe.optimizer), rule)
+
+    def starts(self, key: Array, keys: Array | None = None) -> dict[str, Array]:
+        """Priors for one outer batch, `(outer, ...)` per parameter: from the pool that `keys` draws, or fresh ones."""
+        recipe, keys = self.recipe, self.keys if keys is None else keys
+        if recipe.pool == 0:
+            return meta.prior_pool(recipe.protocol, key, recipe.outer_batch)
+        pool = meta.prior_pool(recipe.protocol, keys[1], recipe.pool)
+        return meta.from_pool(pool, key, recipe.outer_batch)
+
+    def step(self, state: meta.MetaState, number: Array, keys: Array | None = None) -> tuple[meta.MetaState, dict[str, Array]]:
+        """Meta-step `number`, counted from 0; with the `keys` of another seed, a step of its training."""
+        recipe, keys = self.recipe, self.keys if keys is None else keys
+        prior_key, task_key, loss_key = jax.random.split(jax.random.fold_in(keys[2], number), 3)
+        episodes = jax.vmap(recipe.task.episode)(jax.random.split(task_key, recipe.outer_batch))
+        priors = self.starts(prior_key, keys)
+        return meta.meta_step(
+            recipe.protocol,
+            recipe.meta_loss,
+            recipe.optimizer,
+            state,
+            priors,
+            episodes,
+            loss_key,
+            clip=recipe.episode_clip or None,
+            microbatch=recipe.microbatch,
+            devices=jax.devices()[: self.devices] if self.devices > 1 else None,
+        )
+
+    def compiled(self) -> Callable[[meta.MetaState, np.ndarray], tuple[meta.MetaState, dict[str, Array]]]:
+        """Several meta-steps in one compiled call: state and step numbers `(n,)` to new state and metrics `(n,)` each."""
+        return jax.jit(partial(jax.lax.scan, self.step), donate_argnums=0)
+
+
+def side_by_side(trainers: Sequence[Trainer]) -> Callable:
+    """The same for several seeds of one recipe: states and step numbers to new states and metrics, one of each per trainer."""
+    first = trainers[0]
+    if len(trainers) == 1:
+        alone = first.compiled()
+        return lambda states, numbers: [[found] for found in alone(states[0], numbers)]
+    keys = jnp.stack([trainer.keys for trainer in trainers])
+
+    def run(state, keys, numbers):
+        return jax.lax.scan(partial(first.step, keys=keys), state, numbers)
+
+    def together(states, numbers):
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        found = jax.vmap(run, in_axes=(0, 0, None))(stacked, keys, numbers)
+        return [[jax.tree.map(lambda leaf, k=k: leaf[k], part) for k in range(len(trainers))] for part in found]
+
+    return jax.jit(together, donate_argnums=0)

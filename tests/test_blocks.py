@@ -1,0 +1,111 @@
+"""The GRU in blocks against its definition: values, gradients, second calls; and when it is used."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from helpers import jit, max_difference, noise, random_prior, random_rule
+from mplp_lite import GRU, Protocol, blocks, mlp
+from mplp_lite.nodes import Activation, Bias, Weight
+
+BATCH = 6
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Blocks of these small bundles, too."""
+    monkeypatch.setattr(blocks, "ENTRIES", 24)
+
+
+def weight_case(batch=BATCH, **fields):
+    """A learner, its parameters, and what it reads at a bundle of 12 synapses."""
+    learner, op = GRU(message=3, hidden=2, **fields), Weight(inputs=3, units=4)
+    reads = noise(1, batch, 1, 4, 3), noise(2, 1, 3, 4, 1), noise(3, batch, 3, 1, 1)
+    carry = 0.3 * noise(4, batch, 3, 4, 6)
+    shapes = jax.eval_shape(lambda: learner.init(jax.random.key(0), op, reads, carry))["params"]
+    seeds = iter(range(100, 200))
+    return learner, op, jax.tree.map(lambda leaf: 0.4 * noise(next(seeds), *leaf.shape), shapes), reads, carry
+
+
+def both(learner, op, reads):
+    """`advance` as defined, and in blocks: functions of parameters and carry."""
+    plain = learner.clone(blocks=False)
+    return (
+        jit(lambda parameters, carry: plain.apply({"params": parameters}, op, reads, carry).carry),
+        jit(lambda parameters, carry: blocks.advance(parameters, learner.activation, reads, carry)),
+    )
+
+
+@pytest.mark.parametrize("fields", [{}, {"activation": "relu"}, {"widths": (5,)}, {"widths": (7, 5, 4)}], ids=["code", "paper", "1", "3"])
+def test_equal_in_value_and_at_a_second_call(fields):
+    learner, op, parameters, reads, carry = weight_case(**fields)
+    defined, blocked = both(learner, op, reads)
+    for _ in range(2):
+        expected, carry = defined(parameters, carry), blocked(parameters, carry)
+        np.testing.assert_allclose(carry, expected, atol=3e-6)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_equal_in_gradient(activation):
+    learner, op, parameters, reads, carry = weight_case(activation=activation)
+    direction = noise(9, *carry.shape)
+
+    def gradient(advance):
+        return jit(jax.grad(lambda p, r, c: (advance(p, r, c) * direction).sum(), argnums=(0, 1, 2)))(parameters, reads, carry)
+
+    plain = learner.clone(blocks=False)
+    expected = gradient(lambda p, r, c: plain.apply({"params": p}, op, r, c).carry)
+    found = gradient(lambda p, r, c: blocks.advance(p, activation, r, c))
+    largest = max(float(abs(leaf).max()) for leaf in jax.tree.leaves(expected))
+    assert max_difference(found, expected) < 5e-6 * largest
+
+
+@pytest.mark.parametrize("op", [Bias(4), Activation(4, "tanh")], ids=["bias", "activation"])
+def test_equal_for_unit_wise_operations(op):
+    learner = GRU(message=2, hidden=1)
+    own = () if op.parameter_shape is None else (noise(2, 1, 4, 1),)
+    reads = noise(1, BATCH, 4, 2), *own, noise(3, BATCH, 4, 1)
+    carry = 0.3 * noise(4, BATCH, 4, 3 + len(own))
+    parameters = learner.init(jax.random.key(0), op, reads, carry)["params"]
+    defined, blocked = both(learner, op, reads)
+    np.testing.assert_allclose(blocked(parameters, carry), defined(parameters, carry), atol=3e-6)
+
+
+def test_an_inner_step_is_the_same_with_and_without(monkeypatch):
+    net = mlp(3, 4, 2, activation="sigmoid", loss="cross_entropy")
+    used = []
+    monkeypatch.setattr(blocks, "step", lambda *args, step=blocks.step: used.append(True) or step(*args))
+    updated = []
+    for in_blocks in (False, True):
+        protocol = Protocol(net, GRU(message=3, hidden=2, blocks=in_blocks))
+        assert not used
+        start = protocol.begin(random_prior(protocol), BATCH)
+        state, _ = jit(protocol.update)(random_rule(protocol), start, noise(1, BATCH, 3), noise(2, BATCH, 2))
+        updated.append(state)
+    assert used
+    assert max_difference(*updated) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("batch", "entries", "groups"),
+    [(6, 24, 1), (6, 23, 2), (6, 12, 2), (6, 11, 3), (6, 8, 3), (6, 7, 6), (6, 4, 6), (6, 3, 6), (7, 27, 7), (1, 3, 1)],
+)
+def test_groups_are_the_fewest_equal_ones_that_fit(monkeypatch, batch, entries, groups):
+    monkeypatch.setattr(blocks, "ENTRIES", entries)
+    assert blocks._groups(jnp.zeros((batch, 2, 2, 5))) == groups
+
+
+@pytest.mark.parametrize(
+    ("backend", "shape", "expected"),
+    [
+        ("cpu", (5, 5, 3), True),
+        ("cpu", (4, 6, 3), False),
+        ("cpu", (1, 30, 3), False),
+        ("gpu", (5, 5, 3), False),
+    ],
+    ids=["large", "small", "one slot", "accelerator"],
+)
+def test_blocks_pay_for_large_bundles_on_cpus(monkeypatch, backend, shape, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert blocks.pay(jnp.zeros(shape)) is expected

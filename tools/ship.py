@@ -1,0 +1,27 @@
+"""Put the rule of a finished run into the package: `python tools/ship.py RUN`, under the name of its recipe.
+
+What is copied: the rule, its card (with all fields that recipes have today) and its learning curve.
+"""
+
+import sys
+from pathlib import Path
+
+from mplp_lite import weights
+from mplp_lite.recipes import Recipe
+
+PRETRAINED = Path(__file__).resolve().parents[1] / "mplp_lite" / "pretrained"
+
+
+def ship(run: Path) -> Path:
+    """Copies what a run's folder holds; gives the rule's new place."""
+    card = weights.load_card(run / "rule")
+    recipe = Recipe.from_dict(card["recipe"])
+    rule = weights.load(run / "rule", recipe.protocol)
+    path = PRETRAINED / f"{recipe.name}.npz"
+    weights.save(path, rule, {**card, "recipe": recipe.as_dict()})
+    weights.write_atomically(path.with_suffix(".csv"), (run / "curve.csv").read_bytes())
+    return path
+
+
+if __name__ == "__main__":
+    print(ship(Path(sys.argv[1])))
