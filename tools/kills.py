@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 TINY = ["widths=1,4,1", "message=2", "hidden=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=2"]
-STEPS = 40_000
+STEPS = 20_000
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -70,7 +70,7 @@ def main():
         unbroken = time.monotonic() - began
         broken, done = folder / "broken", 0
         while done < options.kills:
-            moment = kill_at_random(broken, STEPS, environment, max(8.0, 3 * unbroken / options.kills), moments)
+            moment = kill_at_random(broken, STEPS, environment, max(8.0, unbroken / options.kills), moments)
             if moment is None:
                 sys.exit(f"The run ended after {done} kills; give it more steps.")
             done += 1
