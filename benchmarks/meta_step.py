@@ -23,7 +23,7 @@ import numpy as np
 
 from mplp_lite.folder import versions
 from mplp_lite.recipes import find
-from mplp_lite.train import Trainer
+from mplp_lite.trainer import Trainer
 
 REPEATS, CHUNK, SIDE = 7, 3, 2048
 CASES = ("sinusoid-as-published", "sinusoid", "mnist")

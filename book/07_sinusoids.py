@@ -13,7 +13,7 @@
 # - watch the first 600 steps of its meta-training, here and now, and see that they already suffice to beat Adam;
 # - load the rule at the end of that road, which ships with the package, and remake the two rows of Figure 2.
 #
-# On two CPU cores the page runs in about three minutes.
+# On two CPU cores the page runs in about four minutes.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
 # On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
@@ -211,7 +211,7 @@ for piece, norm in zip(("message", "weight", "input"), statistics.norm):
 # :::
 #
 # The package keeps such an experiment as a **recipe**. This one is the paper's, with more data per meta-step than the authors
-# could afford, and one precaution: single episodes can have a meta-gradient a thousand times the usual size, so each is cut
+# could afford, and one precaution: single episodes can have a meta-gradient many times the usual size, so each is cut
 # down to norm 0.3 before they are averaged. (Chapter 5 builds all this by hand.)
 
 # %%
@@ -251,7 +251,7 @@ assert scores["trained here"] < scores["untrained rule"]
 assert len(losses) < 600 or scores["trained here"] < min(baseline.values())  # quick mode stops too early for that
 
 # %% [markdown]
-# The paper's authors went on for 35,869 meta-steps, we for 14,000. That takes the better part of an hour on two cores, so it
+# The paper's authors went on for 35,869 meta-steps, we for 14,000. That takes more than an hour on two busy cores, so it
 # is done beforehand, by one command that you can repeat: `python -m mplp_lite train sinusoid`. It leaves a learning curve, a
 # rule, and a card that says how it was made.
 

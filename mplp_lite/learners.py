@@ -91,7 +91,7 @@ class GRU(Learner):
         widths: hidden channels of the candidate's two perceptrons.
         activation: between their layers: tanh as in the published code, or relu as in the paper.
         gate_bias: first bias of the update gate `u` and the reset gate `r`; below zero favours the candidate.
-        blocks: compute large bundles on CPUs by `blocks.advance`, the same in less time; `False`: always by `advance`.
+        blocks: compute large bundles on CPUs by `blocks.advance`, the same arranged for caches; `False`: always by `advance`.
     """
 
     hidden: int = 15

@@ -195,7 +195,7 @@ def meta_step(
         priors: where the inner runs start, `(outer, ...)` per parameter; `None` with a jointly learned prior.
         episodes: their data, `(outer, ...)`.
         key: draws what the remember loss asks for.
-        clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have one a thousand times the median.
+        clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have a far longer one than most (chapter 5).
         microbatch: episodes computed at once on a device; 0: all of them.
         devices: share the episodes out over these, whose number divides the outer batch; `None`: all stays where the arrays are.
 

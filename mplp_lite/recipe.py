@@ -140,7 +140,7 @@ class Recipe:
 
     @cached_property
     def meta_loss(self) -> meta.MetaLoss:
-        """How it is judged. Inner steps are recomputed: on CPU that is faster than fetching them from memory."""
+        """How it is judged. Inner steps of sinusoids are recomputed; the digits' large bundles see to that themselves, in blocks."""
         return meta.MetaLoss(hint=self.hint, remat=self.family == "sinusoids")
 
     @cached_property

@@ -1,6 +1,7 @@
 """Random rules, priors and data for small networks; a rule in the oracle's words."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from mplp_lite.learners import GRU
-from mplp_lite.nodes import Activation, Softmax, Weight
+from mplp_lite.nodes import Activation, Fired, Operation, Softmax, Weight
 from mplp_lite.protocol import Protocol, Rule
 from mplp_lite.tasks import Episode
 from mplp_lite.weights import named_leaves
@@ -152,3 +153,18 @@ def oracle_gru(p):
 
 def _oracle_pair(p):
     return {name: _oracle_layers_of(perceptron) for name, perceptron in p.items()}
+
+
+@dataclass(frozen=True)
+class Gain(Operation):
+    """`y_u = s_u x_u`."""
+
+    @property
+    def parameter_shape(self):
+        return self.shape
+
+    def initial(self, key):
+        return jnp.ones(self.shape)
+
+    def forward(self, parameter, x):
+        return Fired(x * parameter[None], (x,))

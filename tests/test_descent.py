@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import identical, jit, max_difference, noise, random_prior, refused, wide
+from helpers import Gain, identical, jit, max_difference, noise, random_prior, refused, wide
 from mplp_lite import baselines, losses
 from mplp_lite.builders import connect, mlp, sequential
 from mplp_lite.descent import Backprop, FeedbackAlignment, Momentum, derivative
@@ -246,21 +246,6 @@ class Huber(Loss):
     def forward(self, parameter, prediction, target):
         far = jnp.abs(target - prediction)
         return Fired(jnp.where(far < 1, far**2 / 2, far - 0.5), (prediction, target))
-
-
-@dataclass(frozen=True)
-class Gain(Operation):
-    """`y_u = s_u x_u`."""
-
-    @property
-    def parameter_shape(self):
-        return self.shape
-
-    def initial(self, key):
-        return jnp.ones(self.shape)
-
-    def forward(self, parameter, x):
-        return Fired(x * parameter[None], (x,))
 
 
 @pytest.mark.parametrize("learner, optimizer", [(Backprop(), optax.sgd(0.1)), (Momentum(), optax.sgd(0.1, 0.9))], ids=["sgd", "momentum"])

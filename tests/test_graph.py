@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from helpers import identical, jit, max_difference, noise, random_prior, random_rule, wide
+from helpers import Gain, identical, jit, max_difference, noise, random_prior, random_rule, wide
 from mplp_lite import baselines, descent, losses
 from mplp_lite.builders import connect, mlp, sequential
 from mplp_lite.descent import Backprop
@@ -63,23 +63,6 @@ class Join(Operation):
 
 
 descent.derivative.register(Join, lambda op, message, _, joined: (None, message))
-
-
-@dataclass(frozen=True)
-class Gain(Operation):
-    """`y_u = s_u x_u`."""
-
-    kind: ClassVar[str] = "gain"
-
-    @property
-    def parameter_shape(self):
-        return self.shape
-
-    def initial(self, key):
-        return jnp.ones(self.shape)
-
-    def forward(self, parameter, x):
-        return Fired(x * parameter[None], (x,))
 
 
 def dense(inputs, units):
