@@ -7,6 +7,9 @@ PYTHON    ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; d
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 NBVAL     := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
+# What notebooks compiled before is read from here instead of being compiled again.
+book notebooks nbval: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help book notebooks sync html lint unit check nbval browser test bench picture clean
@@ -70,5 +73,5 @@ picture: $(INSTALLED)  ## draw the README's picture again
 	@$(BIN)/python tools/picture.py
 
 clean:  ## remove what was built (not .venv)
-	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build build dist *.egg-info .cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,14 +1,13 @@
 """Speed of meta-training here: `python benchmarks/meta_step.py`, every case in a process of its own.
 
-Cases are compared in turns within one process; times are medians of runs after a warm-up, compilation apart. The limit is what
-the dense products of one forward and one backward pass would take at the speed of a large matrix product, measured beside them.
+What is compared is called in turns within one process; times are medians after a warm-up, compilation apart. The limit is what the
+dense products of one forward and one backward pass would take at the speed of a large matrix product, called in the same turns.
 """
 
 import argparse
 import json
 import math
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -17,19 +16,31 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share an accelerator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mplp_lite import memory, weights
 from mplp_lite.folder import versions
 from mplp_lite.recipes import find
 from mplp_lite.trainer import Trainer
 
-REPEATS, CHUNK, SIDE = 7, 3, 2048
-CASES = ("sinusoid-as-published", "sinusoid", "mnist")
-AUTHORS = {"sinusoid-as-published": 0.56, "mnist": 2.1}  # seconds per meta-step of their TensorFlow code on 2 cores, measured elsewhere
-OUTER_BATCHES = (1, 8, 32)
-RESULT = Path(__file__).parent / "results" / f"{jax.default_backend()}-{os.cpu_count()}.json"
+REPEATS, CHUNK, SIDE, MIB = 7, 3, 4096, 1024**2
+CASES = ("sinusoid-as-published", "mnist-as-published", "sinusoid", "mnist")
+AUTHORS = {"sinusoid-as-published": 0.56, "mnist-as-published": 2.1}  # seconds per meta-step of their TensorFlow code on 2 cores, elsewhere
+OUTER_BATCHES = {
+    "cpu": {"sinusoid": (1, 8, 32), "mnist": (1, 4)},
+    "accelerator": {"sinusoid": (1, 8, 32, 128), "mnist": (1, 8, 32, 128)},
+}
+RESULTS = Path(__file__).parent / "results"
+
+
+def host_kind():
+    """What the results of this machine are called: `cpu-2`, `gpu-1`."""
+    count = os.cpu_count() if jax.default_backend() == "cpu" else jax.device_count()
+    return f"{jax.default_backend()}-{count}"
 
 
 def seconds(call):
@@ -73,7 +84,7 @@ class Case:
 
     def __init__(self, recipe, devices=1):
         trainer = Trainer(recipe, 0, devices)
-        self.state = trainer.begin()
+        self.state = trainer.placed(trainer.begin())
         self.compile_s, self.chunk = seconds(lambda: trainer.compiled().lower(self.state, np.arange(CHUNK)).compile())
 
     def __call__(self):
@@ -82,28 +93,37 @@ class Case:
         return metrics
 
 
+def peak_memory():
+    """Most memory this process has had so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def measure(name):
-    """Everything about one recipe."""
+    """One recipe: its meta-step, in turns with its learners as they are defined and with a large matrix product."""
     recipe = find(name)
-    ones = jnp.ones((SIDE, SIDE))
-    product = jax.jit(jnp.matmul)
-    cases = {"blocks": Case(recipe)}
-    jax.block_until_ready(cases["blocks"]())
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    cases["as defined"] = Case(without_blocks(recipe))
+    cases = {"meta_step": Case(recipe)}
+    compiled_with = peak_memory()
+    jax.block_until_ready(cases["meta_step"]())
+    ran_with = peak_memory()
+    if name in AUTHORS:
+        cases["as_defined"] = Case(without_blocks(recipe))
+    ones, product = jnp.ones((SIDE, SIDE)), jax.jit(jnp.matmul)
     spent = in_turns({**cases, "product": lambda: product(ones, ones)})
-    rate = 2 * SIDE**3 / spent["product"]
+    rate, flops = 2 * SIDE**3 / spent["product"], dense_flops(recipe)
+    per_step = {f"{case}_s": round(spent[case] / CHUNK, 4) for case in cases}
     return {
         "outer_batch": recipe.outer_batch,
-        "compile_s": round(cases["blocks"].compile_s, 1),
-        "meta_step_s": round(spent["blocks"] / CHUNK, 4),
-        "as_defined_s": round(spent["as defined"] / CHUNK, 4),
-        "inner_step_ms": round(1000 * inner_step(recipe), 3),
-        "limit_s": round(dense_flops(recipe) / rate, 4),
-        "product_gflops": round(rate / 1e9),
-        "peak_memory_mib": memory,
+        "steps": recipe.steps,
+        **per_step,
         "authors_s": AUTHORS.get(name),
-        "tasks_per_s": tasks_per_second(recipe) if name == "sinusoid" else None,
+        "limit_s": round(flops / rate, 4),
+        "dense_gflops": round(flops / per_step["meta_step_s"] / 1e9, 1),
+        "product_gflops": round(rate / 1e9, 1),
+        "inner_step_ms": round(1000 * inner_step(recipe), 3),
+        "compile_s": round(cases["meta_step"].compile_s, 1),
+        "program_mib": memory.needed(cases["meta_step"].chunk) // MIB,
+        "peak_mib_compiling": compiled_with,
+        "peak_mib_running": ran_with,
     }
 
 
@@ -116,33 +136,50 @@ def inner_step(recipe):
     return in_turns({"update": lambda: update(rule, state, episode.xs[0], episode.ys[0])})["update"]
 
 
-def tasks_per_second(recipe):
+def tasks_per_second(name):
     """By outer batch, and by number of devices where there are several."""
-    found = {}
-    for outer in OUTER_BATCHES:
-        for devices in (n for n in (1, 2, 4, 8) if n <= len(jax.devices()) and outer % n == 0):
-            case = Case(replace(recipe, outer_batch=outer), devices)
+    found = []
+    kind = "cpu" if jax.default_backend() == "cpu" else "accelerator"
+    for outer in OUTER_BATCHES[kind][name]:
+        for devices in (n for n in (1, 2, 4, 8) if n <= jax.device_count() and outer % n == 0):
+            case = Case(replace(find(name), outer_batch=outer), devices)
             spent = in_turns({"case": case})["case"] / CHUNK
-            found[f"outer batch {outer}, {devices} device{'s' * (devices > 1)}"] = round(outer / spent, 1)
+            found.append({"outer_batch": outer, "devices": devices, "tasks_per_s": round(outer / spent, 1)})
     return found
 
 
+def in_a_process(*arguments, devices=None):
+    """What this script prints when it measures one thing in a fresh process, on so many host devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}" if devices else None
+    environment = os.environ | ({"XLA_FLAGS": flags.strip()} if flags else {})
+    command = [sys.executable, __file__, *arguments]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    print(*arguments, output.splitlines()[-1], flush=True)
+    return json.loads(output.splitlines()[-1])
+
+
 def main():
-    """Measures all cases one after the other, prints a line each and writes the results."""
+    """Measures one case after the other, prints a line each, and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--case", choices=CASES, help="measure only this one, and print JSON")
-    case = parser.parse_args().case
-    if case:
-        print(json.dumps(measure(case)))
+    parser.add_argument("--case", choices=CASES, help="measure only this recipe, and print JSON")
+    parser.add_argument("--width", choices=("sinusoid", "mnist"), help="measure only its tasks per second, and print JSON")
+    options = parser.parse_args()
+    if options.case or options.width:
+        print(json.dumps(measure(options.case) if options.case else tasks_per_second(options.width)))
         return
-    results = {"versions": versions(), "processor": platform.machine(), "cores": os.cpu_count(), "recipes": {}}
-    for name in CASES:
-        output = subprocess.run([sys.executable, __file__, "--case", name], check=True, capture_output=True, text=True).stdout
-        results["recipes"][name] = found = json.loads(output.splitlines()[-1])
-        print(name, *(f"{key}={value}" for key, value in found.items() if value is not None), flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"written to {RESULT}")
+    cores = os.cpu_count() if jax.default_backend() == "cpu" else None
+    results = {
+        "kind": host_kind(),
+        "cores": os.cpu_count(),
+        "versions": versions(),
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
+        "recipes": {name: in_a_process("--case", name) for name in CASES},
+        "tasks_per_s": {name: in_a_process("--width", name, devices=cores) for name in OUTER_BATCHES["cpu"]},
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{host_kind()}.json"
+    weights.write_atomically(path, (json.dumps(results, indent=1) + "\n").encode())
+    print(f"written to {path}")
 
 
 if __name__ == "__main__":

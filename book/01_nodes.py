@@ -43,6 +43,7 @@ import numpy as np
 
 import mplp_lite as mplp
 from mplp_lite import losses, nodes, plots
+from mplp_lite.plots import columns
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 jax.config.update("jax_default_matmul_precision", "highest")  # for exact checks
@@ -84,6 +85,8 @@ print("synapses of W2:", singles["W2"])
 print("who sends to the output's bias:", [a for a, b in pairs if b == ("b2", 0)])
 print(sum(map(len, singles.values())), "nodes,", len(pairs), "forward arrows")
 
+assert plots.take_apart(net) == (singles, pairs)  # the package has it, too
+
 # %% [markdown]
 # Here they all are. Follow one path: the input goes to three synapses, each of them to its bias, its ReLU and one more
 # synapse, and where the three meet, at the output's bias, they are summed. The strip below is the same network as the
@@ -104,19 +107,6 @@ def look(node):
     if not node.op.learns:
         return "data"
     return "loss" if isinstance(node.op, nodes.Loss) else node.op.kind
-
-
-def columns(graph):
-    """How many arrows each bundle is from the input; targets stand with the loss that takes them."""
-    column = {name: 0 for name in graph.inputs}
-    for arrow in graph.forward:
-        if arrow.source in graph.targets:
-            column[arrow.source] = column[arrow.target]
-        else:
-            column[arrow.target] = max(
-                column.get(arrow.target, 0), column[arrow.source] + 1
-            )
-    return column
 
 
 def places(graph, singles):
@@ -707,6 +697,7 @@ state, trail = jax.jit(protocol.update)(rule, state, points, jnp.sin(points))
 print("learners:", sorted(rule.learners))
 print("gains moved by", *(f"{delta:.6f}" for delta in trail["scaled1"]["delta"]))
 assert "scaled1" in rule.learners
+assert plots.take_apart(own) == take_apart(own)
 assert jnp.allclose(
     state.parameters["scaled1"], 1 + trail["scaled1"]["delta"]
 ) and jnp.any(trail["scaled1"]["delta"] != 0)

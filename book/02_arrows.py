@@ -44,6 +44,7 @@ import numpy as np
 import mplp_lite as mplp
 from mplp_lite import Node, losses, nodes, plots
 from mplp_lite.graph import NodeState
+from mplp_lite.plots import columns, take_apart
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 jax.config.update("jax_default_matmul_precision", "highest")  # for exact checks
@@ -69,19 +70,6 @@ STYLES = {
     mplp.Seed: (SEED, ":"),
     mplp.Backward: (plots.EVAL, "--"),
 }
-
-
-def columns(graph):
-    """How many arrows each bundle is from the input; targets stand with the loss that takes them."""
-    column = {name: 0 for name in graph.inputs}
-    for arrow in graph.forward:
-        if arrow.source in graph.targets:
-            column[arrow.source] = column[arrow.target]
-        else:
-            column[arrow.target] = max(
-                column.get(arrow.target, 0), column[arrow.source] + 1
-            )
-    return column
 
 
 def draw_bent(axes, start, end, color, line, label, bend):
@@ -268,23 +256,11 @@ def walk_by_hand(states, order):
 
 # %% [markdown]
 # That is the whole of it: `new_node`, `fire`, three arrows, `speak`, `walk_by_hand`. What is missing is a network to run on.
-# The names of single nodes and the pairs that are joined follow from the bundles' indices, as in chapter 1.
+# The names of single nodes and the pairs that are joined follow from the bundles' indices, as in chapter 1; from the package
+# we have `take_apart`, which we wrote there.
 
 
 # %%
-def take_apart(graph):
-    """All single nodes, by bundle, and the pairs of them that forward arrows join."""
-    singles = {
-        node.name: [(node.name, *index) for index in np.ndindex(node.op.shape)]
-        for node in graph.nodes
-    }
-    pairs = []
-    for arrow in graph.forward:
-        ends = singles[arrow.source], singles[arrow.target]
-        pairs += [(a, b) for a in ends[0] for b in ends[1] if a[-1] == b[1]]
-    return singles, pairs
-
-
 def ordinary_order(graph):
     """Forward along all pairs, a seed per loss, backward in reverse."""
     singles, pairs = take_apart(graph)

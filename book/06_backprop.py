@@ -166,7 +166,7 @@ assert np.allclose(sent, bulk_sent) and np.allclose(update, bulk_update)
 # derivative too small, by the width of the layer above. A weight node can do either; both are public, as `aggregate`:
 
 # %%
-answers = jnp.asarray(M[:, None, :, None] * W[None, ..., None])  # one message per synapse: (b, i, j, 1)
+answers = jnp.asarray(M[:, None, :, None] * W[None, ..., None])  # (b, i, j, 1)
 summed = nodes.Weight(inputs=3, units=4, aggregate="sum").collect(answers)[..., 0]
 mean = nodes.Weight(inputs=3, units=4, aggregate="mean").collect(answers)[..., 0]
 
@@ -259,7 +259,10 @@ def descend(parameters, xs, ys, optimizer, activation="tanh", loss="l2"):
 
 @partial(jax.jit, static_argnames="protocol")
 def learn(protocol, rule, state, xs, ys):
-    return jax.lax.scan(lambda state, batch: (protocol.update(rule, state, *batch)[0], None), state, (xs, ys))[0]
+    def step(state, batch):
+        return protocol.update(rule, state, *batch)[0], None
+
+    return jax.lax.scan(step, state, (xs, ys))[0]
 
 # %% [markdown]
 # Both start from the same weights and see the same hundred batches. For this test the data may as well be noise: what counts is
@@ -338,7 +341,8 @@ for activation in FUNCTIONS:
         graph = mplp.mlp(3, 8, 6, 2, activation=fn, loss=loss, aggregate="sum")
         one = mplp.Protocol(graph, descent.Backprop(first_scale=0.1))
         targets = labels if loss == "cross_entropy" else ys
-        ours = learn(one, one.new_rule(jax.random.key(0)), one.begin(prior, batch=5), xs, targets).parameters
+        rule, state = one.new_rule(jax.random.key(0)), one.begin(prior, batch=5)
+        ours = learn(one, rule, state, xs, targets).parameters
         theirs, _ = descend(prior, xs, targets, optax.sgd(0.1), activation, loss)
         row.append(furthest(ours, theirs))
         assert row[-1] < 1e-6 < 0.05 < furthest(prior, theirs)
@@ -388,9 +392,10 @@ state = learn(momentum, rule, momentum.begin(prior, batch=5), xs, ys)
 theirs, memory = descend(prior, xs, ys, optax.sgd(0.02, momentum=0.9))
 
 velocity = {name: carry[..., 0].mean(axis=0) for name, carry in state.carries.items()}
-trace = {name: -value for name, value in memory[0].trace.items()}  # optax keeps the uphill direction
+trace = {name: -value for name, value in memory[0].trace.items()}  # optax keeps uphill
 print("carry of W2:", state.carries["W2"].shape)
-print(f"parameters differ by at most {furthest(state.parameters, theirs):.1e}, velocities by {furthest(velocity, trace):.1e}")
+print(f"parameters differ by at most {furthest(state.parameters, theirs):.1e},", end=" ")
+print(f"velocities by {furthest(velocity, trace):.1e}")
 assert furthest(state.parameters, theirs) < 1e-6 and furthest(velocity, trace) < 1e-5
 
 # %% [markdown]
@@ -402,7 +407,7 @@ assert furthest(state.parameters, theirs) < 1e-6 and furthest(velocity, trace) <
 #
 # $$ m_i = \sum_j m_j\, b_{ij}, \qquad \Delta w_{ij} = -\eta\, m_j\, x_i . $$
 #
-# This is [feedback alignment](https://arxiv.org/abs/1411.0247) (Lillicrap and others, 2014). The message is no derivative any more, of
+# This is [feedback alignment](https://arxiv.org/abs/1411.0247) ({doc}`Lillicrap and others, 2014 <references>`). The message is no derivative any more, of
 # anything, at least at first. By hand it takes no new code: we give the loops from above another way back.
 
 # %%
@@ -441,7 +446,8 @@ print("B of W2:", rule.learners["W2"]["B"].shape)
 
 # %%
 digits = mplp.data.mnist(size=12)
-classifier = mplp.mlp(144, 50, 50, 10, activation="tanh", loss="cross_entropy", aggregate="sum")
+rest = {"loss": "cross_entropy", "aggregate": "sum"}
+classifier = mplp.mlp(144, 50, 50, 10, activation="tanh", **rest)
 honest = mplp.Protocol(classifier, descent.Backprop())
 honest_rule = honest.new_rule(jax.random.key(0))
 
@@ -464,14 +470,15 @@ def study(protocol, rule, state, digits, keys):
         batch = [values[chosen] for values in digits.train]
         new, said = protocol.update(rule, state, *batch)
         _, true = honest.update(honest_rule, state, *batch)
-        angles = [angle(said[name]["message"], true[name]["message"]) for name in ("W2", "W3")]
+        angles = [angle(said[k]["message"], true[k]["message"]) for k in ("W2", "W3")]
         return new, (accuracy(protocol, new, *digits.test), jnp.stack(angles))
 
     return jax.lax.scan(step, state, keys)
 
 # %%
 steps = quick.steps(600, 150)
-keys, start = jax.random.split(jax.random.key(5), steps), honest.init(jax.random.key(3), batch=32)
+keys = jax.random.split(jax.random.key(5), steps)
+start = honest.init(jax.random.key(3), batch=32)
 learners = {
     "backprop": descent.Backprop(first_scale=0.1),
     "feedback alignment": descent.FeedbackAlignment(first_scale=0.1, deviation=0.3),
@@ -490,18 +497,22 @@ assert scores["feedback alignment"][-1] > scores["no way back"][-1] + 10
 GREEN = "#009E73"
 with plots.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
-    looks = {"backprop": (plots.TRAIN, "-"), "feedback alignment": (plots.EVAL, "--"), "no way back": (GREEN, ":")}
-    for name, (color, line) in looks.items():
-        left.plot(range(1, steps + 1), scores[name], color=color, linestyle=line, linewidth=1.8, label=name)
+    looks = (plots.TRAIN, "-"), (plots.EVAL, "--"), (GREEN, ":")
+    for (name, values), (color, line) in zip(scores.items(), looks):
+        look = {"color": color, "linestyle": line, "linewidth": 1.8}
+        left.plot(range(1, steps + 1), values, label=name, **look)
     left.set(xlabel="inner steps", ylabel="test accuracy, %", ylim=(0, 100))
     left.legend(loc="lower right")
     right.axhline(90, color=plots.INK, linestyle=":", linewidth=1)
-    for k, (label, color, line) in enumerate((("first hidden layer", plots.EVAL, "-"), ("second hidden layer", plots.TRAIN, "--"))):
+    looks = ("first", plots.EVAL, "-"), ("second", plots.TRAIN, "--")
+    for k, (label, color, line) in enumerate(looks):
         values = np.asarray(angles["feedback alignment"][:, k])
         right.plot(range(1, steps + 1), values, color=color, alpha=0.2, linewidth=0.8)
         smooth = np.convolve(values, np.ones(20) / 20, "valid")
-        right.plot(range(20, steps + 1), smooth, color=color, linestyle=line, linewidth=1.8, label=label)
-    right.set(xlabel="inner steps", ylabel="angle to the true gradient, degrees", ylim=(0, 110), yticks=(0, 30, 60, 90))
+        look = {"color": color, "linestyle": line, "linewidth": 1.8}
+        right.plot(range(20, steps + 1), smooth, label=f"{label} hidden layer", **look)
+    right.set(xlabel="inner steps", ylabel="angle to the true gradient, degrees")
+    right.set(ylim=(0, 110), yticks=(0, 30, 60, 90))
     right.legend(loc="lower left")
     plt.show()
 
@@ -511,12 +522,14 @@ with plots.style():
 # until the way back is roughly the way forward again.
 
 # %%
+end, aligned = ends["feedback alignment"], angles["feedback alignment"]
 B3 = rules["feedback alignment"].learners["W3"]["B"]
-toward = {"before": angle(start.parameters["W3"], B3), "after": angle(ends["feedback alignment"].parameters["W3"], B3)}
-for when, degrees in toward.items():
-    print(f"angle between W3 and its B, {when}: {degrees:.0f} degrees")
+toward = {"before": start, "after": end}
+for when, state in toward.items():
+    toward[when] = angle(state.parameters["W3"], B3)
+    print(f"angle between W3 and its B, {when}: {toward[when]:.0f} degrees")
 
-first, final = angles["feedback alignment"][0], angles["feedback alignment"][-20:].mean(axis=0)
+first, final = aligned[0], aligned[-20:].mean(axis=0)
 assert (first > 80).all() and (final < 65).all()
 assert abs(toward["before"] - 90) < 10 and toward["after"] < 80
 
@@ -552,18 +565,24 @@ class StraightThrough(descent.Backprop):
         return super().__call__(op, reads, carry)
 
 
-stepper = mplp.mlp(144, 50, 10, activation="step", loss="cross_entropy", aggregate="sum")
+stepper = mplp.mlp(144, 50, 10, activation="step", **rest)
 batch = [values[:32] for values in digits.train]
-speakers = {"Backprop": descent.Backprop(), "GRU, untrained": mplp.GRU(message=8, hidden=15), "StraightThrough": StraightThrough()}
-first_delta = {}
+speakers = {
+    "Backprop": descent.Backprop(),
+    "GRU, untrained": mplp.GRU(message=8, hidden=15),
+    "StraightThrough": StraightThrough(),
+}
+change = {}
 for name, learner in speakers.items():
     one = mplp.Protocol(stepper, learner)
-    _, trail = one.update(one.new_rule(jax.random.key(0)), one.init(jax.random.key(3), batch=32), *batch)
-    before, after = (float(jnp.abs(trail[node]["message"]).max()) for node in ("W2", "step1"))
-    first_delta[name] = float(jnp.abs(trail["W1"]["delta"]).max())
-    print(f"{name:16} into the step {before:.4f}, out of it {after:.4f}, largest change of W1 {first_delta[name]:.5f}")
+    rule, state = one.new_rule(jax.random.key(0)), one.init(jax.random.key(3), batch=32)
+    _, trail = jax.jit(one.update)(rule, state, *batch)
+    before, after = (abs(trail[k]["message"]).max() for k in ("W2", "step1"))
+    change[name] = float(abs(trail["W1"]["delta"]).max())
+    print(f"{name:16} into the step {before:.4f}, out of it {after:.4f},", end=" ")
+    print(f"largest change of W1 {change[name]:.5f}")
 
-assert first_delta["Backprop"] == 0 < min(first_delta["GRU, untrained"], first_delta["StraightThrough"])
+assert change["Backprop"] == 0 < min(change["GRU, untrained"], change["StraightThrough"])
 
 # %% [markdown]
 # Below the step, `Backprop` is deaf: `W1` will never change. To the other two the step is a node like any other. That a message flows
@@ -575,7 +594,8 @@ assert first_delta["Backprop"] == 0 < min(first_delta["GRU, untrained"], first_d
 def practise(protocol, rule, state, digits, keys):
     def step(state, key):
         chosen = jax.random.randint(key, (32,), 0, len(digits.train[0]))
-        return protocol.update(rule, state, *(values[chosen] for values in digits.train))[0], None
+        batch = [values[chosen] for values in digits.train]
+        return protocol.update(rule, state, *batch)[0], None
 
     state, _ = jax.lax.scan(step, state, keys)
     return accuracy(protocol, state, *digits.test)
@@ -584,8 +604,8 @@ def practise(protocol, rule, state, digits, keys):
 results = {}
 for name in ("Backprop", "StraightThrough"):
     one = mplp.Protocol(stepper, speakers[name])
-    state = one.init(jax.random.key(3), batch=32)
-    results[name] = float(practise(one, one.new_rule(jax.random.key(0)), state, digits, keys))
+    rule, state = one.new_rule(jax.random.key(0)), one.init(jax.random.key(3), batch=32)
+    results[name] = float(practise(one, rule, state, digits, keys))
     print(f"{name:16} {results[name]:.1f} % of the test digits right")
 
 assert results["StraightThrough"] > results["Backprop"] + 5
@@ -611,7 +631,8 @@ for name, learner in wide.items():
     shapes = jax.eval_shape(one.new_rule, jax.random.key(0))
     carry = learner.first_carry(stepper.node("W1").op, 1)
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes.trained))
-    print(f"{name:18} {learner.message:8} {0 if carry is None else carry.shape[-1]:8} {count:16,}")
+    memory = 0 if carry is None else carry.shape[-1]
+    print(f"{name:18} {learner.message:8} {memory:8} {count:16,}")
 
 # %% [markdown]
 # The first two rows have nothing to learn but four learning rates. The last two can say eight things at once, and the last may keep

@@ -1,11 +1,14 @@
 """The command line: `python -m mplp_lite train | evaluate | list | verify`."""
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
 
-from . import folder, recipes, report, traces, train, weights
+import jax
+
+from . import folder, grid, hosts, recipes, report, traces, train, weights
 
 EXPECTED = (folder.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError, ModuleNotFoundError)
 
@@ -38,28 +41,48 @@ def _add_train(commands):
     command = commands.add_parser("train", help="meta-train a recipe, or go on where it stopped")
     command.add_argument("recipe", help="a name that `list` shows")
     command.add_argument("--steps", type=int, help="meta-steps (default: the recipe's)")
-    command.add_argument("--seed", type=_seed, default=0, help="draws everything (default: 0)")
+    command.add_argument("--seed", type=_number, default=0, help="draws everything (default: 0)")
     command.add_argument("--seeds", type=_positive, default=1, metavar="K", help="train seeds SEED, SEED+1, ... side by side (default: 1)")
-    command.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-seedSEED; with --seeds, runs/RECIPE)")
+    command.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-seedSEED; of several: runs/RECIPE)")
     command.add_argument("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
     command.add_argument("--checkpoint-every", type=_positive, default=100, metavar="N", help="meta-steps between checkpoints (100)")
-    command.add_argument("--devices", type=_positive, default=1, metavar="N", help="devices that share the outer batch (default: 1)")
+    command.add_argument("--grid", action="append", default=[], metavar="FIELD=A,B,C", help="train every value; several: all combinations")
+    command.add_argument("--devices", type=_positive, metavar="N", help="devices that share the outer batch (1; on several hosts all)")
+    command.add_argument("--hosts", type=_hosts, metavar="N", help="processes that train together; auto: as the TPU slice or Slurm says")
+    command.add_argument("--host", type=_number, metavar="I", help="which of the hosts this is, from 0")
+    command.add_argument("--coordinator", metavar="ADDRESS:PORT", help="where host 0 listens")
     command.set_defaults(run=_train)
 
 
 def _train(options):
+    _connect(options)
     changes = options.changes if options.steps is None else [*options.changes, f"steps={options.steps}"]
     recipe = recipes.find(options.recipe).changed(changes)
-    if options.seeds == 1:
-        out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
-        train.train(recipe, options.seed, out, options.checkpoint_every, devices=options.devices)
-        _tell(recipe, out)
-        return 0
-    out, seeds = options.out or Path("runs") / recipe.name, range(options.seed, options.seed + options.seeds)
-    train.train_seeds(recipe, seeds, out, options.checkpoint_every, devices=options.devices)
-    for seed in seeds:
-        _tell(recipe, out / f"seed-{seed}")
+    arms = _arms(options, recipe)
+    devices = options.devices or (jax.device_count() if jax.process_count() > 1 else 1)
+    train.train_arms(arms, options.checkpoint_every, devices=devices)
+    if hosts.leads():
+        for arm in arms:
+            _tell(arm.recipe, arm.out)
     return 0
+
+
+def _connect(options):
+    named = (options.host, options.coordinator)
+    if options.hosts is None or options.hosts == "auto":
+        if named != (None, None):
+            raise folder.RunError("--host and --coordinator were given without --hosts N; say how many hosts there are.")
+    elif None in named or options.host >= options.hosts:
+        raise folder.RunError(f"--hosts {options.hosts} needs --coordinator ADDRESS:PORT and --host I, from 0 to {options.hosts - 1}.")
+    if options.hosts is not None:
+        hosts.connect(options.coordinator, None if options.hosts == "auto" else options.hosts, options.host)
+
+
+def _arms(options, recipe):
+    if options.seeds == 1 and not options.grid:
+        return [grid.Arm(recipe, options.seed, options.out or Path("runs") / f"{recipe.name}-seed{options.seed}")]
+    seeds = range(options.seed, options.seed + options.seeds)
+    return grid.arms(recipe, options.grid, seeds, options.out or Path("runs") / recipe.name)
 
 
 def _tell(recipe, out):
@@ -80,7 +103,11 @@ def _figure(value):
     return "not finite" if value is None else f"{value:.5f}"
 
 
-def _seed(text):
+def _hosts(text):
+    return text if text == "auto" else _positive(text)
+
+
+def _number(text):
     if not text.isdecimal() or int(text) >= 2**31:
         raise argparse.ArgumentTypeError(f"{text!r} was given; it must be a whole number from 0 to {2**31 - 1}")
     return int(text)
@@ -90,7 +117,7 @@ def _add_evaluate(commands):
     command = commands.add_parser("evaluate", help="let a rule teach fresh networks and count how well")
     command.add_argument("rule", help="a shipped rule that `list` shows, or a run's folder")
     command.add_argument("--runs", type=_positive, default=100, help="inner runs (default: 100)")
-    command.add_argument("--seed", type=_seed, default=0, help="draws tasks and priors (default: 0)")
+    command.add_argument("--seed", type=_number, default=0, help="draws tasks and priors (default: 0)")
     command.add_argument("--published", type=Path, metavar="NPY", help="measure one of the authors' vectors beside it")
     command.add_argument("--out", type=Path, help="the JSON file (default: results/RULE.json)")
     command.set_defaults(run=_evaluate)
@@ -134,5 +161,13 @@ def _verify(options):
     return int(any(not error <= traces.TOLERANCES[kind] for kind, error in errors.items()))
 
 
+def _keep_programs():
+    """What was compiled once is read from the user's cache from then on, unless jax was told of another one."""
+    if jax.config.jax_compilation_cache_dir is None:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "mplp_lite"))
+
+
 if __name__ == "__main__":
+    _keep_programs()
     sys.exit(main())

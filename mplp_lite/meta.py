@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, Device
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
 from .network import State
@@ -39,7 +40,7 @@ class MetaLoss:
     def __post_init__(self):
         for name, low, high in (("hint", 0, 1), ("remember", 0, 1), ("delta_penalty", 0, float("inf"))):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if not isinstance(value, jax.core.Tracer) and not low <= value <= high:
                 raise ValueError(f"{name}={value} was given; it must lie in [{low}, {high}].")
 
     def __call__(self, protocol: Protocol, rule: Rule, prior: Mapping[str, Array], episode: Episode, key: Array) -> tuple[Array, dict]:
@@ -156,6 +157,11 @@ def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
     return jax.tree.map(lambda values: jnp.tensordot(shares, values, 1) / len(norms), gradients)
 
 
+def device_mesh(devices: Sequence[Device]) -> Mesh:
+    """The devices in a row."""
+    return Mesh(np.asarray(devices), ("episodes",))
+
+
 def over_devices(mean_over_episodes: Callable[..., Any], devices: Sequence[Device]) -> Callable[..., Any]:
     """A function of what is trained, the rule, priors, episodes and keys, computed with the episodes shared out.
 
@@ -164,9 +170,14 @@ def over_devices(mean_over_episodes: Callable[..., Any], devices: Sequence[Devic
         devices: where; their number divides the outer batch.
     """
     shared, split = PartitionSpec(), PartitionSpec("episodes")
+
+    def mean_over_devices(*args):
+        found, restore = ravel_pytree(mean_over_episodes(*args))  # one long message instead of hundreds of short ones
+        return restore(jax.lax.pmean(found, "episodes"))
+
     return jax.shard_map(
-        lambda *args: jax.lax.pmean(mean_over_episodes(*args), "episodes"),
-        mesh=Mesh(np.asarray(devices), ("episodes",)),
+        mean_over_devices,
+        mesh=device_mesh(devices),
         in_specs=(shared, shared, split, split, split),
         out_specs=shared,
         check_vma=False,

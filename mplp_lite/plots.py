@@ -113,6 +113,34 @@ def draw_curve(axes: Axes, steps: Sequence[int], losses: Sequence[float], window
     axes.set(xlabel="meta-steps", ylabel="meta-loss, L2/2", yscale="log")
 
 
+def take_apart(graph: Graph) -> tuple[dict[str, list[tuple]], list[tuple[tuple, tuple]]]:
+    """All single nodes of a graph, by bundle, and the pairs of them that forward arrows join: last index to equal first index.
+
+    >>> import mplp_lite as mplp
+    >>> singles, pairs = take_apart(mplp.mlp(1, 2, 1))
+    >>> singles["W2"]
+    [('W2', 0, 0), ('W2', 1, 0)]
+    >>> [pair for pair in pairs if ("W2", 1, 0) in pair]
+    [(('relu1', 1), ('W2', 1, 0)), (('W2', 1, 0), ('b2', 0))]
+    """
+    singles = {node.name: [(node.name, *index) for index in np.ndindex(node.op.shape)] for node in graph.nodes}
+    pairs = []
+    for arrow in graph.forward:
+        pairs += [(a, b) for a in singles[arrow.source] for b in singles[arrow.target] if a[-1] == b[1]]
+    return singles, pairs
+
+
+def columns(graph: Graph) -> dict[str, int]:
+    """How many arrows each bundle is from the input, by the longest way; targets stand with the loss that takes them."""
+    column, targets = dict.fromkeys(graph.inputs, 0), {}
+    for arrow in graph.forward:
+        if arrow.source in graph.targets:
+            targets[arrow.source] = arrow.target
+        else:
+            column[arrow.target] = max(column.get(arrow.target, 0), column[arrow.source] + 1)
+    return column | {target: column[loss] for target, loss in targets.items()}
+
+
 def draw_chain(axes: Axes, graph: Graph) -> None:
     """The nodes of a layered graph from left to right, forward arrows above and backward arrows below."""
     names = [node.name for node in graph.nodes if node.name != "y"]

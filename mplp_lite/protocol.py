@@ -55,19 +55,24 @@ class Protocol(Network):
         learner: what speaks for each of its nodes.
         sharing: `"none"`: every node has a learner and standardiser of its own; `"learners"`: all weight nodes share one
             learner and all bias nodes another; `"all"`: they also share standardisers and scales.
+        frozen: `True`: standardise by the calibrated statistics; `False`: every call by its own batch, so an example's update
+            depends on its neighbours.
 
     Raises:
         ValueError: if the sharing scheme is unknown.
-        TypeError: if the learner is none, or a class.
+        TypeError: if the learner is none, or a class; or if `frozen` is neither `True` nor `False`.
     """
 
     learner: Learner
     sharing: str = "none"
+    frozen: bool = True
 
     def __post_init__(self):
         check_choice("sharing", self.sharing, SHARING)
         if not isinstance(self.learner, Learner):
             raise TypeError(f"learner={self.learner!r} was given; pass a learner that was called into being, such as GRU().")
+        if not isinstance(self.frozen, bool):
+            raise TypeError(f"frozen={self.frozen!r} was given; it must be True or False.")
 
     def learner_group(self, node: Node) -> str:
         """Key of a node's learner in `Rule.learners`."""
@@ -125,7 +130,7 @@ class Protocol(Network):
             ValueError: if shapes do not fit the graph, or the batch does not fit the carries.
             TypeError: if dtypes are not that of the parameters.
         """
-        state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
+        state, seen = self._inner_step(rule, not self.frozen, state, self._data(state, x, y))
         return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
 
     def calibrate(self, rule: Rule, state: State, xs: Array, ys: Array, momentum: float = 1.0) -> Rule:
@@ -155,27 +160,27 @@ class Protocol(Network):
                 statistics[group] = jax.tree.map(lambda old, new: (1 - momentum) * old + momentum * new, statistics[group], measured)
         return rule._replace(statistics=statistics)
 
-    def _inner_step(self, rule, calibrating, state, data):
+    def _inner_step(self, rule, measuring, state, data):
         """Walks the whole order once; gives the new state and what every learner reports."""
         check_step(self, rule, state, data)
-        states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
+        states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, measuring))
         parameters = {name: states[name].parameter for name in state.parameters}
         carries = {name: states[name].carry for name in state.carries}
         return State(parameters, carries), {name: s.seen for name, s in states.items() if s.seen}
 
-    def _speak(self, rule, calibrating, node, state, message):
+    def _speak(self, rule, measuring, node, state, message):
         """One node's learner: standardise what it reads, think, take the step (eq. 1-3, 6-8)."""
         if not node.op.learns:
             return state._replace(reply=message)
         group = self.statistics_group(node)
         reads = node.op.read(message, state.parameter, state.stored)
-        statistics = Statistics(*measure(reads), None) if calibrating else rule.statistics[group]
+        statistics = Statistics(*measure(reads), None) if measuring else rule.statistics[group]
         learner = {"params": rule.learners[self.learner_group(node)]}
         thought = self.learner.apply(learner, node.op, standardize(statistics, reads), state.carry)
         state = state._replace(carry=thought.carry, reply=thought.message)
         if thought.update is None:
             return state._replace(seen={"statistics": statistics, "message": thought.message})
-        if calibrating:
+        if measuring:
             statistics = statistics._replace(out_mean=thought.update.mean())
         delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
         seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}

@@ -1,12 +1,14 @@
 """One experiment as plain data, and what it is made of: protocol, tasks, meta-loss, optimiser (section 4)."""
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property, partial
+from functools import cached_property
 from math import isqrt
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax import Array
 
@@ -17,6 +19,9 @@ from .settings import RecipeError, check_field, read_value
 
 LEARNERS = ("gru", "stateless")
 FAMILIES = ("sinusoids", "mnist")
+NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
+FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
+calibrate = jax.jit(Protocol.calibrate, static_argnames=("self", "momentum"))
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,19 @@ class Recipe:
 
     @cached_property
     def digits(self) -> data.Digits:
-        """The digits of the `"mnist"` family, as large as the network's input."""
-        return data.mnist(size=isqrt(self.widths[0]))
+        """The digits of the `"mnist"` family, as large as the network's input; plain arrays also where jax is tracing."""
+        with jax.ensure_compile_time_eval():
+            return data.mnist(size=isqrt(self.widths[0]))
 
     @cached_property
     def meta_loss(self) -> meta.MetaLoss:
         """How it is judged. Inner steps of sinusoids are recomputed; the digits' large bundles see to that themselves, in blocks."""
         return meta.MetaLoss(hint=self.hint, remat=self.family == "sinusoids")
+
+    @property
+    def clip(self) -> Array:
+        """The largest norm of one episode's meta-gradient, `()`; infinite where nothing is clipped."""
+        return jnp.where(self.episode_clip > 0, self.episode_clip, jnp.inf)
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -152,24 +163,42 @@ class Recipe:
     def schedule(self) -> optax.Schedule:
         """Learning rate by meta-step."""
         warmup = min(self.warmup, self.steps // 2)
-        return optax.warmup_cosine_decay_schedule(
-            init_value=self.learning_rate if warmup == 0 else 0.0,
-            peak_value=self.learning_rate,
+        share = optax.warmup_cosine_decay_schedule(
+            init_value=1.0 if warmup == 0 else 0.0,
+            peak_value=1.0,
             warmup_steps=warmup,
             decay_steps=self.steps,
-            end_value=self.final_learning_rate,
+            end_value=self.final_learning_rate / self.learning_rate,
         )
+        return lambda step: self.learning_rate * share(step)
+
+    @property
+    def program(self) -> "Recipe":
+        """What its meta-steps compile to: equal for recipes that differ only in `numbers`, or in their first rules."""
+        return replace(self, **{field.name: field.default for field in fields(self) if field.name in NUMBERS + FIRST})
+
+    @property
+    def numbers(self) -> dict[str, Array]:
+        """What a compiled meta-step can be told anew, `()` each."""
+        return {name: jnp.asarray(getattr(self, name)) for name in NUMBERS}
+
+    def with_numbers(self, numbers: Mapping[str, Array]) -> "Recipe":
+        """This recipe with other `numbers`, which jax may be tracing: they are not checked."""
+        told = copy.copy(self)
+        for name in ("meta_loss", "optimizer"):
+            vars(told).pop(name, None)
+        vars(told).update(numbers)
+        return told
 
     def first_rule(self, key: Array) -> Any:
         """A calibrated, untrained rule."""
         rule_key, *run_keys = jax.random.split(key, 1 + self.calibration_runs)
         rule = self.protocol.new_rule(rule_key)
-        calibrate = jax.jit(partial(self.protocol.calibrate, momentum=self.calibration_momentum))
         for run_key in run_keys:
             prior_key, task_key = jax.random.split(run_key)
             episode = self.task.episode(task_key)
             start = self.protocol.init(prior_key, self.inner_batch)
-            rule = calibrate(rule, start, episode.xs, episode.ys)
+            rule = calibrate(self.protocol, rule, start, episode.xs, episode.ys, momentum=self.calibration_momentum)
         return rule
 
     def changed(self, assignments: Iterable[str]) -> "Recipe":

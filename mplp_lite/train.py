@@ -1,9 +1,11 @@
 """Meta-training from a recipe: progress, exact resume, and no work lost on the way."""
 
 import signal
+import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -11,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from . import meta, report
+from . import hosts, memory, meta, report
 from .folder import COLUMNS, Folder, RunError
+from .grid import Arm, groups
 from .protocol import Rule
 from .recipes import Recipe
 from .trainer import Trainer, side_by_side
@@ -54,65 +57,75 @@ def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 10
         The trained rule; on the same number of devices bit-identical whether the run was broken and resumed or not.
 
     Raises:
-        RunError: if the folder is not this run's, or is in use, or cannot be written at the end; or see `Trainer`.
+        RunError: if the folder is not this run's, or is in use, or cannot be written at the end; if memory is too small; or see `Trainer`.
         Interrupted: after Ctrl-C, with everything saved.
     """
-    (rule,) = _train([(Trainer(recipe, seed, devices), Folder(Path(out), recipe, seed))], checkpoint_every, quiet)
-    return rule
+    return train_arms([Arm(recipe, seed, Path(out))], checkpoint_every, quiet, devices)[0]
 
 
-def train_seeds(
-    recipe: Recipe, seeds: Sequence[int], out: str | Path, checkpoint_every: int = 100, quiet: bool = False, devices: int = 1
-) -> list[Rule]:
-    """Meta-trains several seeds side by side in one compiled step, each with a folder of its own, `out/seed-SEED`.
+def train_arms(arms: Sequence[Arm], checkpoint_every: int = 100, quiet: bool = False, devices: int = 1) -> list[Rule]:
+    """Meta-trains several arms, each in its own folder: side by side in one compiled step where they share a program, else in turn.
 
-    Args, Returns, Raises: see `train`; one rule per seed.
+    Args, Returns, Raises: see `train`; one rule per arm.
     """
-    runs = [(Trainer(recipe, seed, devices), Folder(Path(out) / f"seed-{seed}", recipe, seed)) for seed in seeds]
-    return _train(runs, checkpoint_every, quiet)
+    runs = {arm: _Run(Trainer(arm.recipe, arm.seed, devices), Folder(arm.out, arm.recipe, arm.seed)) for arm in arms}
+    with ExitStack() as locks:
+        hosts.from_first(lambda: [locks.enter_context(run.folder.locked()) for run in runs.values()])
+        for run in runs.values():
+            run.restore()
+        for group in groups(arms):
+            _train([runs[arm] for arm in group], checkpoint_every, quiet)
+        return [run.state.rule for run in runs.values()]
 
 
 @dataclass(eq=False)
 class _Run:
-    """One seed on its way."""
+    """One arm on its way."""
 
     trainer: Trainer
     folder: Folder
-    step: int
-    state: meta.MetaState
-    rows: list[dict]
-    saved: int
+    step: int = 0
+    state: meta.MetaState | None = None
+    rows: list[dict] = field(default_factory=list)
+    saved: int = 0
+
+    def restore(self):
+        """To the last checkpoint, if there is one."""
+        found = hosts.from_first(lambda: self.folder.restore(self.trainer.template()))
+        self.step, self.state, self.rows = found or (0, None, [])
+        self.saved = self.step
+
+    def begin(self):
+        """From the first rule, if there is no later one."""
+        state = hosts.from_first(self.trainer.begin) if self.state is None else self.state
+        self.state = self.trainer.placed(state)
 
 
-def _train(seeds, checkpoint_every, quiet):
-    with ExitStack() as locks:
-        for _, folder in seeds:
-            locks.enter_context(folder.locked())
-        runs = [_begin_or_restore(trainer, folder) for trainer, folder in seeds]
-        if any(run.step < run.trainer.recipe.steps for run in runs):
-            _meta_steps(runs, checkpoint_every, quiet)
-        return [_finish(run) for run in runs]
-
-
-def _begin_or_restore(trainer, folder):
-    step, state, rows = folder.restore(trainer.template()) or (0, trainer.begin(), [])
-    return _Run(trainer, folder, step, state, rows, step)
+def _train(runs, checkpoint_every, quiet):
+    for run in runs:
+        run.begin()
+    if any(run.step < run.trainer.recipe.steps for run in runs):
+        _meta_steps(runs, checkpoint_every, quiet)
+    for run in runs:
+        _finish(run)
 
 
 def _finish(run):
-    recipe, state = run.trainer.recipe, run.state
+    recipe, state = run.trainer.recipe, jax.device_get(run.state)
+    card = {"skipped": int(state.skipped), "metric": report.metric(recipe, state.rule)}
     try:
-        run.folder.finish(state.rule, {"skipped": int(state.skipped), "metric": report.metric(recipe, state.rule)})
+        if hosts.leads():
+            run.folder.finish(state.rule, card)
     except OSError as error:
         raise RunError(f"Cannot write {run.folder.rule} ({error.strerror}); make room and run the same command again.") from error
-    return state.rule
 
 
 def _meta_steps(runs, checkpoint_every, quiet):
     """The loop over chunks of meta-steps; saves at every checkpoint, on Ctrl-C and at the end."""
-    recipe, run_chunk = runs[0].trainer.recipe, side_by_side([run.trainer for run in runs])
+    recipe, run_chunk = runs[0].trainer.recipe, side_by_side(tuple(run.trainer for run in runs))
     step = min(run.step for run in runs)
-    bar = tqdm(total=recipe.steps, initial=step, unit="step", disable=quiet, dynamic_ncols=True)
+    _compile(run_chunk, runs, step, quiet)
+    bar = tqdm(total=recipe.steps, initial=step, unit="step", disable=quiet or not hosts.leads(), dynamic_ncols=True)
     with bar, _noticing_interrupts() as interrupts:
         while step < recipe.steps:
             numbers = np.arange(step, min(step + CHUNK, recipe.steps))
@@ -120,12 +133,22 @@ def _meta_steps(runs, checkpoint_every, quiet):
             _advance(runs, behind, run_chunk, numbers)
             step = min(run.step for run in runs)
             _show(bar, len(numbers), [run.rows[-1] for run in runs])
-            stop = bool(interrupts)  # looked at once: Ctrl-C may come between two lines
+            stop = hosts.anywhere(bool(interrupts))  # looked at once: Ctrl-C may come between two lines
             for run in behind:
                 if run.step - run.saved >= checkpoint_every or run.step == recipe.steps or stop:
                     run.saved = _checkpoint(run)
             if stop and step < recipe.steps:
                 raise Interrupted(min(run.saved for run in runs))
+
+
+def _compile(run_chunk, runs, step, quiet):
+    """Compiles ahead of the first call, which finds the program ready, and says how long it took and how much memory it needs."""
+    began = time.perf_counter()
+    numbers = np.arange(step, min(step + CHUNK, runs[0].trainer.recipe.steps))
+    program = run_chunk.lower([run.state for run in runs], numbers).compile()
+    seconds, needs = time.perf_counter() - began, memory.check(program, runs[0].trainer.devices)
+    if not quiet:
+        tqdm.write(f"compiled in {seconds:.0f} s; {needs}", file=sys.stderr)
 
 
 def _advance(runs, behind, run_chunk, numbers):
@@ -158,7 +181,8 @@ def _show(progress, steps, rows):
 def _checkpoint(run):
     """Saves, or says why it could not and lets the run go on; gives the step that is safe on disk."""
     try:
-        run.folder.save(run.step, run.state, run.rows)
+        if hosts.leads():
+            run.folder.save(run.step, run.state, run.rows)
     except OSError as error:
         if run.step == run.trainer.recipe.steps:
             problem = f"Cannot write {run.folder.checkpoint} ({error.strerror}); step {run.saved} is safe; make room and run again."

@@ -20,7 +20,7 @@ def test_help_of_each_command(command, capsys):
     assert stop.value.code == 0 and output.err == ""
     assert output.out.startswith(f"usage: python -m mplp_lite {command}")
     options = {
-        "train": ["recipe", "--steps", "--seed", "--out", "--set FIELD=VALUE", "--checkpoint-every"],
+        "train": "recipe --steps --seeds --out --set --grid --checkpoint-every --devices --hosts --host --coordinator".split(),
         "evaluate": ["rule", "--runs", "--seed", "--out", "--published"],
         "list": [],
         "verify": ["trace"],
@@ -142,13 +142,14 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
     """Which recipe, seed, folder and frequency reach the training, and what is said at its end."""
     calls = []
 
-    def trained(recipe, seed, out, every, devices):
-        calls.append((recipe, seed, out, every, devices))
-        out.mkdir(parents=True)
-        metric = {"name": "eval loss", "mean": 0.5, "sd": 0.25}
-        weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed})
+    def trained(arms, every, devices):
+        for recipe, seed, out in arms:
+            calls.append((recipe, seed, out, every, devices))
+            out.mkdir(parents=True)
+            metric = {"name": "eval loss", "mean": 0.5, "sd": 0.25}
+            weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed})
 
-    monkeypatch.setattr(train, "train", trained)
+    monkeypatch.setattr(train, "train_arms", trained)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "sinusoid"]) == 0
     output = capsys.readouterr()

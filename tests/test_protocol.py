@@ -1,5 +1,7 @@
 """Learners on a graph: sharing, updates and their trail, calibration, symmetries, and what is refused."""
 
+import re
+from dataclasses import replace
 from functools import partial
 
 import hypothesis.strategies as st
@@ -204,6 +206,50 @@ def test_after_calibration_on_a_batch_its_updates_have_mean_0(lesson):
     for name in lesson.prior:
         assert float(trail[name]["delta"].mean()) == pytest.approx(0, abs=1e-6)
         assert float(abs(trail[name]["delta"]).max()) > 1e-4
+
+
+# ---- standardised by each batch ----
+
+
+@pytest.fixture(scope="module")
+def unfrozen(lesson):
+    """The same protocol, measuring at every call, and its update, compiled once."""
+    protocol = replace(lesson.protocol, frozen=False)
+    return protocol, jit(protocol.update)
+
+
+def test_an_unfrozen_step_is_a_step_calibrated_on_its_own_batch(lesson, unfrozen):
+    state, (_, update), calibrate = lesson.start(), unfrozen, jit(lesson.protocol.calibrate)
+    for x, y in zip(lesson.episode.xs, lesson.episode.ys, strict=True):
+        rule = calibrate(lesson.rule, state, x[None], y[None])
+        expected, found = lesson.update(rule, state, x, y), update(lesson.rule, state, x, y)
+        assert max_difference(found, expected) < 1e-5
+        assert max_difference(found[0].parameters, lesson.update(lesson.rule, state, x, y)[0].parameters) > 1e-3
+        state = found[0]
+
+
+def test_unfrozen_updates_and_calibration_ignore_what_was_calibrated(lesson, unfrozen):
+    shifted = lesson.rule._replace(statistics=jax.tree.map(lambda value: 2 * value + 1, lesson.rule.statistics))
+    x, y = lesson.episode.xs[0], lesson.episode.ys[0]
+    unfrozen, update = unfrozen
+    assert identical(*(update(rule, lesson.start(), x, y) for rule in (lesson.rule, shifted)))
+    rules = [jit(one.calibrate)(lesson.rule, lesson.start(), x[None], y[None]) for one in (lesson.protocol, unfrozen)]
+    assert identical(*rules)
+
+
+def test_only_unfrozen_examples_hear_of_their_neighbours(lesson, unfrozen):
+    """In the first step, before parameters have moved: the message of example 0, with one and with another example 1."""
+    x, y = lesson.episode.xs[0], lesson.episode.ys[0]
+    for update, depends in ((lesson.update, False), (unfrozen[1], True)):
+        trails = [update(lesson.rule, lesson.start(), values, y)[1] for values in (x, x.at[1].add(1.0))]
+        said, said_now = ([told["message"][0] for told in trail.values()] for trail in trails)
+        assert (max_difference(said, said_now) > 1e-3) == depends
+
+
+@pytest.mark.parametrize("frozen", [0, 1, None, "no", np.True_])
+def test_frozen_is_true_or_false(frozen):
+    with refused(TypeError, rf"frozen={re.escape(repr(frozen))} was given; it must be True or False"):
+        Protocol(GRAPH, SMALL["gru"], frozen=frozen)
 
 
 # ---- symmetries, in float64 ----

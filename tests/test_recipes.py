@@ -209,6 +209,15 @@ def test_digits_come_in_the_size_of_the_input():
     assert len(recipe.task.images) == 4000  # the training part only
 
 
+def test_digits_first_asked_for_while_jax_traces_are_there_afterwards():
+    """A resumed run does so: its first compiled step is the first to draw an episode."""
+    recipe = find("mnist").changed(["widths=16,4,10", "inner_steps=3", "inner_batch=2", "held_out=5"])
+    traced = jax.jit(lambda key: recipe.task.episode(key))(jax.random.key(0))
+    again = find("mnist").changed(["widths=16,4,10", "inner_steps=3", "inner_batch=2", "held_out=5"])
+    np.testing.assert_array_equal(traced.xs, again.task.episode(jax.random.key(0)).xs)
+    assert isinstance(recipe.digits.train[0][0, 0].item(), float)
+
+
 # ---------------------------------------------------------------- the learning rate and the optimiser
 
 

