@@ -46,26 +46,25 @@ if not machines:
 # ## What was measured
 #
 # A **meta-step** draws tasks and priors, runs the inner loop, differentiates through all of it and takes an Adam step on the rule:
-# one compiled call, timed to its end. "As defined" computes the learners the way `learners.py` writes them down; the other
-# column is what runs by default. Both are called in turns in one process, and so is a large matrix product. Its speed gives the
-# **limit**: the time that the learners' dense products alone would take, once forward and twice backward. The authors'
-# figures are for their TensorFlow code on two cores of another machine of this kind.
+# one compiled call, timed to its end. Called in turns with it, in
+# the same process: a large matrix product. Its speed gives the **limit**: the time that the learners' dense products alone
+# would take, once forward and twice backward. In the figure, "as defined" computes the learners the way `learners.py` writes
+# them down, also in turns. The authors' figures are for their TensorFlow code on two cores of another machine of this kind.
 
 
 # %% tags=["hide-input"]
 def row(name, found):
     """One recipe, as a line of a table."""
     hours = found["steps"] * found["meta_step_s"] / 3600
-    other = [f"{found[key]:.2f}" if found.get(key) else "" for key in ("authors_s", "as_defined_s")]
     now = f"**{found['meta_step_s']:.3f}**"
     limit = f"{found['limit_s']:.4f} ({found['meta_step_s'] / found['limit_s']:.0f} x)"
     end = [f"{found['inner_step_ms']:.1f}", f"{found['compile_s']:.0f}", f"{hours:.1f}"]
-    return " | ".join([f"`{name}`", str(found["outer_batch"]), *other, now, limit, *end])
+    return " | ".join([f"`{name}`", str(found["outer_batch"]), now, limit, *end])
 
 
 HEAD = [
-    "recipe | tasks | authors, s | as defined, s | meta-step, s | limit, s | inner step, ms | compile, s | whole run, h",
-    "---|---|---|---|---|---|---|---|---",
+    "recipe | tasks | meta-step, s | limit, s | inner step, ms | compile, s | whole run, h",
+    "---|---|---|---|---|---|---",
 ]
 tables = [
     "\n".join([f"**{machine['kind']}** ({machine['versions']['device']})", "", *HEAD, *(row(*item) for item in machine["recipes"].items())])
