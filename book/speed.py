@@ -116,8 +116,8 @@ for machine in machines:
 # %% [markdown]
 # ### Tasks per second
 #
-# Wider outer batches keep a machine busier, up to a point; more devices share them out. (One CPU can pose as several
-# devices: that shows what sharing costs, not what more hardware gains.)
+# Small networks gain from wider outer batches, which keep a machine busier; where one task already fills it, as the digits do on
+# a CPU, there is nothing to gain. (One CPU can pose as several devices: no hardware is added by that.)
 
 # %%
 for machine in machines:
