@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share an accelerator
@@ -24,7 +25,7 @@ import numpy as np
 
 from mplp_lite import memory, weights
 from mplp_lite.folder import versions
-from mplp_lite.recipes import find
+from mplp_lite.recipes import Recipe, find
 from mplp_lite.trainer import Trainer
 
 REPEATS, CHUNK, SIDE, MIB = 7, 3, 4096, 1024**2
@@ -59,12 +60,11 @@ def in_turns(calls):
     return {name: statistics.median(spent[1:]) for name, spent in times.items()}
 
 
-def without_blocks(recipe):
-    """The recipe with its learners computed as they are defined."""
-    plain = replace(recipe)
-    protocol = replace(recipe.protocol, learner=recipe.protocol.learner.clone(blocks=False))
-    vars(plain)["protocol"] = protocol
-    return plain
+class AsDefined(Recipe):
+    """A recipe whose learners are computed as they are defined."""
+
+    def _learner(self):
+        return super()._learner().clone(blocks=False)
 
 
 def dense_flops(recipe):
@@ -80,12 +80,13 @@ def dense_flops(recipe):
 
 
 class Case:
-    """Compiled meta-steps of one recipe."""
+    """Compiled meta-steps of one recipe; `lean=False`: by the compiler as it comes, which on CPUs takes more memory."""
 
-    def __init__(self, recipe, devices=1):
+    def __init__(self, recipe, devices=1, lean=True):
         trainer = Trainer(recipe, 0, devices)
         self.state = trainer.placed(trainer.begin())
-        self.compile_s, self.chunk = seconds(lambda: trainer.compiled().lower(self.state, np.arange(CHUNK)).compile())
+        jitted = trainer.compiled() if lean else jax.jit(partial(jax.lax.scan, trainer.step), donate_argnums=0)
+        self.compile_s, self.chunk = seconds(lambda: jitted.lower(self.state, np.arange(CHUNK)).compile())
 
     def __call__(self):
         """Some meta-steps; the state is donated and goes on."""
@@ -105,8 +106,10 @@ def measure(name):
     compiled_with = peak_memory()
     jax.block_until_ready(cases["meta_step"]())
     ran_with = peak_memory()
+    if jax.default_backend() == "cpu":
+        cases["not_lean"] = Case(recipe, lean=False)
     if name in AUTHORS:
-        cases["as_defined"] = Case(without_blocks(recipe))
+        cases["as_defined"] = Case(AsDefined.from_dict(recipe.as_dict()))
     ones, product = jnp.ones((SIDE, SIDE)), jax.jit(jnp.matmul)
     spent = in_turns({**cases, "product": lambda: product(ones, ones)})
     rate, flops = 2 * SIDE**3 / spent["product"], dense_flops(recipe)
@@ -125,6 +128,12 @@ def measure(name):
         "peak_mib_compiling": compiled_with,
         "peak_mib_running": ran_with,
     }
+
+
+def measure_not_lean(name):
+    """What compiling that recipe takes with the compiler as it comes."""
+    compile_s = Case(find(name), lean=False).compile_s
+    return {"not_lean_compile_s": round(compile_s, 1), "not_lean_peak_mib_compiling": peak_memory()}
 
 
 def inner_step(recipe):
@@ -163,17 +172,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", choices=CASES, help="measure only this recipe, and print JSON")
     parser.add_argument("--width", choices=("sinusoid", "mnist"), help="measure only its tasks per second, and print JSON")
+    parser.add_argument("--not-lean", choices=CASES, help="measure only the compiler as it comes on this recipe, and print JSON")
     options = parser.parse_args()
-    if options.case or options.width:
-        print(json.dumps(measure(options.case) if options.case else tasks_per_second(options.width)))
-        return
+    for name, of in ((options.case, measure), (options.width, tasks_per_second), (options.not_lean, measure_not_lean)):
+        if name:
+            print(json.dumps(of(name)))
+            return
     cores = os.cpu_count() if jax.default_backend() == "cpu" else None
+    recipes = {name: in_a_process("--case", name) for name in CASES}
+    if cores:
+        recipes = {name: found | in_a_process("--not-lean", name) for name, found in recipes.items()}
     results = {
         "kind": host_kind(),
         "cores": os.cpu_count(),
         "versions": versions(),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
-        "recipes": {name: in_a_process("--case", name) for name in CASES},
+        "recipes": recipes,
         "tasks_per_s": {name: in_a_process("--width", name, devices=cores) for name in OUTER_BATCHES["cpu"]},
     }
     RESULTS.mkdir(exist_ok=True)

@@ -1,11 +1,12 @@
-"""The GRU cell of `learners`, arranged for caches: fused projections, block by block, nothing stored but the carry.
+"""The GRU cell of `learners`, arranged for speed: fused projections, nothing stored but the carry, large bundles block by block.
 
-A bundle of synapses has far more entries than a cache holds hidden channels for. Here the batch is cut into groups of
-slots; each group is computed to the end before the next one starts, and again on the way back instead of being stored.
-`GRU.advance` is the definition; tests hold the two equal, with their gradients.
+A bundle of synapses has far more entries than a cache holds hidden channels for. On CPUs its batch is cut into groups of
+slots; each group is computed to the end before the next one starts. On the way back all is computed again instead of being
+stored. `GRU.advance` is the definition; tests hold the two equal, with their gradients.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jax import Array
 from .choices import ACTIVATIONS
 
 ENTRIES = 8192
-"""Entries per block."""
+"""Entries per block on CPUs."""
 
 
 class Cell(NamedTuple):
@@ -76,13 +77,8 @@ def step(cell: Cell, activation: str, reads: tuple[Array, ...], carry: Array) ->
     return u * carry + (1 - u) * jnp.tanh(_dense(jnp.concatenate(hidden, axis=-1), cell.last))
 
 
-def pay(carry: Array) -> bool:
-    """Is a bundle with this carry too large for a cache, and is there one to speak of? On accelerators larger is better."""
-    return jax.default_backend() == "cpu" and carry.ndim > 1 and carry.shape[0] > 1 and carry[..., 0].size > ENTRIES
-
-
 def advance(parameters: Mapping[str, Any], activation: str, reads: tuple[Array, ...], carry: Array) -> Array:
-    """`GRU.advance` in blocks, `(b, *shape, c) -> (b, *shape, c)`.
+    """`GRU.advance`, recomputed on the way back and in blocks where those pay, `(b, *shape, c) -> (b, *shape, c)`.
 
     Args:
         parameters: of the `GRU`, which has at least one hidden layer.
@@ -90,22 +86,24 @@ def advance(parameters: Mapping[str, Any], activation: str, reads: tuple[Array, 
         reads: pieces that broadcast to `(b, *shape, channels)`; one with a single slot serves the whole batch.
         carry: the carry before.
     """
-    cell, groups = fuse(parameters), _groups(carry)
+    groups, recomputed = _groups(carry), jax.checkpoint(partial(step, fuse(parameters), activation))
+    if groups == 1:
+        return recomputed(reads, carry)
     own = [piece.shape[0] == carry.shape[0] for piece in reads]
     slots = [_cut(piece, groups) for piece, is_own in zip(reads, own, strict=True) if is_own]
 
-    @jax.checkpoint
-    def block(slots, carry):
-        slots = iter(slots)
-        pieces = tuple(next(slots) if is_own else piece for piece, is_own in zip(reads, own, strict=True))
-        return step(cell, activation, pieces, carry)
+    def block(group):
+        slots, carry = iter(group[0]), group[1]
+        return recomputed(tuple(next(slots) if is_own else piece for piece, is_own in zip(reads, own, strict=True)), carry)
 
-    return jax.lax.map(lambda group: block(*group), (slots, _cut(carry, groups))).reshape(carry.shape)
+    return jax.lax.map(block, (slots, _cut(carry, groups))).reshape(carry.shape)
 
 
 def _groups(carry):
-    """The fewest equal groups of batch slots of at most `ENTRIES` entries; single slots where even those have more."""
+    """The fewest equal groups of batch slots of at most `ENTRIES` entries, or single slots; one group on accelerators: larger is better."""
     batch, entries = carry.shape[0], carry[0, ..., 0].size
+    if jax.default_backend() != "cpu":
+        return 1
     fitting = [groups for groups in range(1, batch) if batch % groups == 0 and batch // groups * entries <= ENTRIES]
     return min(fitting, default=batch)
 

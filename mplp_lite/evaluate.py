@@ -12,6 +12,8 @@ from jax import Array
 from .network import Network, State
 from .tasks import Episode, Sinusoids
 
+AT_ONCE = 20
+
 
 class Run(NamedTuple):
     """One inner run, step by step; with a leading axis of runs where there are several.
@@ -92,7 +94,7 @@ def _sinusoid_runs(network, rule, task, keys, prior):
         start = network.prior(prior_key) if prior is None else prior
         return inner_run(network, rule, network.begin(start, task.batch), task.evaluation_episode(task_key))
 
-    return jax.vmap(one)(keys)
+    return jax.lax.map(one, keys, batch_size=AT_ONCE)
 
 
 def _run_keys(key, runs):

@@ -91,7 +91,7 @@ class GRU(Learner):
         widths: hidden channels of the candidate's two perceptrons.
         activation: between their layers: tanh as in the published code, or relu as in the paper.
         gate_bias: first bias of the update gate `u` and the reset gate `r`; below zero favours the candidate.
-        blocks: compute large bundles on CPUs by `blocks.advance`, the same arranged for caches; `False`: always by `advance`.
+        blocks: compute by `blocks.advance`, the same arranged for speed and little memory; `False`: by `advance`.
     """
 
     hidden: int = 15
@@ -107,7 +107,7 @@ class GRU(Learner):
     @nn.compact
     def __call__(self, op, reads, carry):
         """See `Learner`."""
-        if self.blocks and blocks.pay(carry) and not self.is_initializing():
+        if self.blocks and not self.is_initializing():
             carry = blocks.advance(self.variables["params"], self.activation, reads, carry)
         else:
             carry = self.advance(reads, carry)

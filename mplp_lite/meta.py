@@ -11,8 +11,8 @@ import numpy as np
 import optax
 from jax import Array, Device
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh, PartitionSpec
 
+from .devices import over_devices
 from .network import State
 from .protocol import Protocol, Rule
 from .tasks import Episode
@@ -83,7 +83,14 @@ def _remembered_loss(protocol: Protocol, episode: Episode, state: State, step: A
 
 def normalize_per_tensor(eps: float = 1e-8) -> optax.GradientTransformation:
     """Divides each gradient tensor by its own L2 norm plus `eps`, as the published code does instead of clipping."""
-    return optax.stateless(lambda updates, params: jax.tree.map(lambda g: g / (jnp.sqrt(jnp.square(g).sum()) + eps), updates))
+
+    def divide(updates, params):
+        row, restore = ravel_pytree(updates)
+        tensors = jax.tree.leaves(updates)
+        norms = jnp.stack([jnp.sqrt(jnp.square(g).sum()) for g in tensors])
+        return restore(row / (jnp.repeat(norms, np.array([g.size for g in tensors]), total_repeat_length=row.size) + eps))
+
+    return optax.stateless(divide)
 
 
 class MetaState(NamedTuple):
@@ -110,15 +117,25 @@ class MetaState(NamedTuple):
         return self.optimizer.total_notfinite
 
 
-def meta_optimizer(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`optimizer`, made to skip and count meta-gradients that are nan or infinite."""
-    return optax.apply_if_finite(optimizer, max_consecutive_errors=jnp.iinfo(jnp.int32).max)
+def meta_optimizer(optimizer: optax.GradientTransformation, restore: Callable[[Array], Any]) -> optax.GradientTransformation:
+    """`optimizer`, made to skip and count meta-gradients that are nan or infinite, for what is trained in one row of numbers.
+
+    One row makes for a far smaller program than hundreds of tensors; `restore` gives back the tensors that `optimizer` is for.
+    """
+
+    def update(gradient, state, trained):
+        updates, state = optimizer.update(restore(gradient), state, restore(trained))
+        return ravel_pytree(updates)[0], state
+
+    on_rows = optax.GradientTransformation(lambda row: optimizer.init(restore(row)), update)
+    return optax.apply_if_finite(on_rows, max_consecutive_errors=jnp.iinfo(jnp.int32).max)
 
 
 def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, Array] | None = None) -> MetaState:
     """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2)."""
     state = MetaState(rule, prior, None)
-    return state._replace(optimizer=meta_optimizer(optimizer).init(state.trained))
+    row, restore = ravel_pytree(state.trained)
+    return state._replace(optimizer=meta_optimizer(optimizer, restore).init(row))
 
 
 def episode_gradients(
@@ -152,36 +169,11 @@ def episode_gradients(
 
 def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
     """The mean over the leading axis, of gradients whose global norm is brought down to `clip` where it is above."""
-    norms = jax.vmap(_norm)(gradients)
+    _, restore = ravel_pytree(jax.tree.map(lambda values: values[0], gradients))
+    rows = jax.vmap(lambda gradient: ravel_pytree(gradient)[0])(gradients)
+    norms = jnp.linalg.norm(rows, axis=1)
     shares = jnp.ones_like(norms) if clip is None else jnp.minimum(1.0, clip / norms)
-    return jax.tree.map(lambda values: jnp.tensordot(shares, values, 1) / len(norms), gradients)
-
-
-def device_mesh(devices: Sequence[Device]) -> Mesh:
-    """The devices in a row."""
-    return Mesh(np.asarray(devices), ("episodes",))
-
-
-def over_devices(mean_over_episodes: Callable[..., Any], devices: Sequence[Device]) -> Callable[..., Any]:
-    """A function of what is trained, the rule, priors, episodes and keys, computed with the episodes shared out.
-
-    Args:
-        mean_over_episodes: gives a mean over the episodes it gets.
-        devices: where; their number divides the outer batch.
-    """
-    shared, split = PartitionSpec(), PartitionSpec("episodes")
-
-    def mean_over_devices(*args):
-        found, restore = ravel_pytree(mean_over_episodes(*args))  # one long message instead of hundreds of short ones
-        return restore(jax.lax.pmean(found, "episodes"))
-
-    return jax.shard_map(
-        mean_over_devices,
-        mesh=device_mesh(devices),
-        in_specs=(shared, shared, split, split, split),
-        out_specs=shared,
-        check_vma=False,
-    )
+    return restore(shares @ rows / len(norms))
 
 
 def meta_step(
@@ -219,16 +211,15 @@ def meta_step(
         return clipped_mean(gradients, clip), jax.tree.map(jnp.mean, metrics)
 
     keys = jax.random.split(key, episodes.xs.shape[0])
-    work = mean if devices is None else over_devices(mean, devices)
-    gradient, metrics = work(state.trained, state.rule, priors, episodes, keys)
-    updates, optimizer_state = meta_optimizer(optimizer).update(gradient, state.optimizer, state.trained)
-    trained = optax.apply_updates(state.trained, updates)
+    shared_out = mean if devices is None else over_devices(mean, devices)
+    gradient, metrics = shared_out(state.trained, state.rule, priors, episodes, keys)
+    gradient_row = ravel_pytree(gradient)[0]
+    row, restore = ravel_pytree(state.trained)
+    updates, optimizer_state = meta_optimizer(optimizer, restore).update(gradient_row, state.optimizer, row)
+    trained = restore(row + updates)
     prior = trained.pop("prior", None)
-    return MetaState(state.rule.with_trained(trained), prior, optimizer_state), {**metrics, "gradient": _norm(gradient)}
-
-
-def _norm(tree):
-    return jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(tree)))
+    metrics["gradient"] = jnp.linalg.norm(gradient_row)
+    return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
 
 
 def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:

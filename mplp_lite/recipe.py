@@ -21,7 +21,6 @@ LEARNERS = ("gru", "stateless")
 FAMILIES = ("sinusoids", "mnist")
 NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
 FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
-calibrate = jax.jit(Protocol.calibrate, static_argnames=("self", "momentum"))
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,8 @@ class Recipe:
 
     @cached_property
     def meta_loss(self) -> meta.MetaLoss:
-        """How it is judged. Inner steps of sinusoids are recomputed; the digits' large bundles see to that themselves, in blocks."""
-        return meta.MetaLoss(hint=self.hint, remat=self.family == "sinusoids")
+        """How it is judged. Inner steps of stateless learners are recomputed; a `GRU` sees to that itself."""
+        return meta.MetaLoss(hint=self.hint, remat=self.learner == "stateless")
 
     @property
     def clip(self) -> Array:
@@ -156,8 +155,8 @@ class Recipe:
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """The meta-optimiser: each gradient tensor to unit norm, then Adam."""
-        return optax.chain(meta.normalize_per_tensor(), optax.adam(self.schedule, b2=self.b2))
+        """The meta-optimiser: each gradient tensor to unit norm, then Adam on all of them as one row of numbers."""
+        return optax.chain(meta.normalize_per_tensor(), optax.flatten(optax.adam(self.schedule, b2=self.b2)))
 
     @property
     def schedule(self) -> optax.Schedule:
@@ -192,14 +191,14 @@ class Recipe:
 
     def first_rule(self, key: Array) -> Any:
         """A calibrated, untrained rule."""
-        rule_key, *run_keys = jax.random.split(key, 1 + self.calibration_runs)
-        rule = self.protocol.new_rule(rule_key)
-        for run_key in run_keys:
+
+        def calibrated(rule, run_key):
             prior_key, task_key = jax.random.split(run_key)
-            episode = self.task.episode(task_key)
-            start = self.protocol.init(prior_key, self.inner_batch)
-            rule = calibrate(self.protocol, rule, start, episode.xs, episode.ys, momentum=self.calibration_momentum)
-        return rule
+            episode, start = self.task.episode(task_key), self.protocol.init(prior_key, self.inner_batch)
+            return self.protocol.calibrate(rule, start, episode.xs, episode.ys, self.calibration_momentum), None
+
+        keys = jax.random.split(key, 1 + self.calibration_runs)
+        return jax.lax.scan(calibrated, self.protocol.new_rule(keys[0]), keys[1:])[0]
 
     def changed(self, assignments: Iterable[str]) -> "Recipe":
         """This recipe with `"field=value"` assignments carried out.

@@ -12,7 +12,9 @@ from jax import Array, Device
 from jax.sharding import NamedSharding, PartitionSpec
 
 from . import meta
+from .devices import device_mesh
 from .folder import RunError
+from .memory import lean_jit
 from .recipes import Recipe
 
 
@@ -63,7 +65,7 @@ class Trainer:
 
     def begin(self) -> meta.MetaState:
         """Meta-training before its first step: a calibrated, untrained rule."""
-        return meta.begin(self.recipe.first_rule(self.keys[0]), self.recipe.optimizer)
+        return lean_jit(lambda: meta.begin(self.recipe.first_rule(self.keys[0]), self.recipe.optimizer))()
 
     def template(self) -> meta.MetaState:
         """Shapes and dtypes of `begin()`, without computing it."""
@@ -79,7 +81,7 @@ class Trainer:
         """The state where its devices are, so that the first call compiles what all later ones use."""
         if self.shared_by is None:
             return state
-        return jax.device_put(state, NamedSharding(meta.device_mesh(self.shared_by), PartitionSpec()))
+        return jax.device_put(state, NamedSharding(device_mesh(self.shared_by), PartitionSpec()))
 
     @property
     def variant(self) -> Variant:
@@ -120,14 +122,14 @@ class Trainer:
 
     def compiled(self) -> Callable[[meta.MetaState, np.ndarray], tuple[meta.MetaState, dict[str, Array]]]:
         """Several meta-steps in one compiled call: state and step numbers `(n,)` to new state and metrics `(n,)` each."""
-        return jax.jit(partial(jax.lax.scan, self.step), donate_argnums=0)
+        return lean_jit(partial(jax.lax.scan, self.step), donate_argnums=0)
 
 
 def side_by_side(trainers: Sequence[Trainer]) -> Callable:
     """The same for trainers with one program: states and step numbers to new states and metrics, one of each per trainer."""
     first = trainers[0]
     if len(trainers) == 1:
-        return jax.jit(lambda states, numbers: [[found] for found in jax.lax.scan(first.step, states[0], numbers)], donate_argnums=0)
+        return lean_jit(lambda states, numbers: [[found] for found in jax.lax.scan(first.step, states[0], numbers)], donate_argnums=0)
     variants = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(trainer.variant for trainer in trainers))
 
     def run(state, variant, numbers):
@@ -138,4 +140,4 @@ def side_by_side(trainers: Sequence[Trainer]) -> Callable:
         found = jax.vmap(run, in_axes=(0, 0, None))(stacked, variants, numbers)
         return [[jax.tree.map(lambda leaf, k=k: leaf[k], part) for k in range(len(trainers))] for part in found]
 
-    return jax.jit(together, donate_argnums=0)
+    return lean_jit(together, donate_argnums=0)

@@ -97,15 +97,31 @@ def test_groups_are_the_fewest_equal_ones_that_fit(monkeypatch, batch, entries, 
 
 
 @pytest.mark.parametrize(
-    ("backend", "shape", "expected"),
+    ("backend", "shape", "groups"),
     [
-        ("cpu", (5, 5, 3), True),
-        ("cpu", (4, 6, 3), False),
-        ("cpu", (1, 30, 3), False),
-        ("gpu", (5, 5, 3), False),
+        ("cpu", (5, 5, 3), 5),
+        ("cpu", (4, 6, 3), 1),
+        ("cpu", (1, 30, 3), 1),
+        ("gpu", (5, 5, 3), 1),
     ],
     ids=["large", "small", "one slot", "accelerator"],
 )
-def test_blocks_pay_for_large_bundles_on_cpus(monkeypatch, backend, shape, expected):
+def test_only_large_bundles_on_cpus_are_cut(monkeypatch, backend, shape, groups):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert blocks.pay(jnp.zeros(shape)) is expected
+    assert blocks._groups(jnp.zeros(shape)) == groups
+
+
+@pytest.mark.parametrize("entries", [24, 1000], ids=["in blocks", "whole"])
+def test_nothing_but_the_carry_is_stored_for_the_way_back(monkeypatch, entries):
+    """What a reverse pass keeps of one call: parameters, reads, carry and what only reshapes or cuts them; no hidden channel."""
+    monkeypatch.setattr(blocks, "ENTRIES", entries)
+    learner, op, parameters, reads, carry = weight_case()
+
+    def kept(of):
+        _, pullback = jax.vjp(lambda p, c: of(p, c).sum(), parameters, carry)
+        return sum(leaf.size for leaf in jax.tree.leaves(pullback) if leaf.ndim > 2)
+
+    plain = learner.clone(blocks=False)
+    given = carry.size + sum(piece.size for piece in reads)
+    assert kept(lambda p, c: blocks.advance(p, learner.activation, reads, c)) <= 2 * given
+    assert kept(lambda p, c: plain.apply({"params": p}, op, reads, c).carry) > 20 * given

@@ -22,6 +22,30 @@ def test_what_a_program_needs_is_what_its_arrays_take():
     assert memory.needed(program(lambda x: jax.lax.sort(jnp.sin(x) @ x), (512, 512)), devices=4) == 4 * needed
 
 
+def test_a_lean_program_is_the_same_program():
+    assert memory.lean_jit(lambda x: 2 * x + 1, donate_argnums=0)(jnp.float32(3)) == 7
+
+
+@pytest.fixture
+def fresh_options():
+    memory._options.cache_clear()
+    yield
+    memory._options.cache_clear()
+
+
+def test_only_cpus_are_told(monkeypatch, fresh_options):
+    assert memory._options() == memory.LEAN
+    memory._options.cache_clear()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert memory._options() == {}
+
+
+def test_an_option_that_xla_has_dropped_is_left_out(monkeypatch, fresh_options):
+    monkeypatch.setattr(memory, "LEAN", {"xla_cpu_there_was_once": True})
+    assert memory._options() == {}
+    assert memory.lean_jit(jnp.sin)(jnp.float32(0)) == 0
+
+
 def test_this_machine_says_what_is_free():
     assert 64 * MIB < memory.free() < 2**50
 

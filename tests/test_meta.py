@@ -280,6 +280,20 @@ def test_clipping_shortens_long_gradients_before_they_are_averaged():
     np.testing.assert_allclose(clipped["b"], [(0.8 + 0.4) / 2], rtol=1e-6)
 
 
+def test_an_optimizer_sees_tensors_and_keeps_rows(small):
+    """Adam over the tensors in one row is Adam over the tensors."""
+    _, episodes = outer_batch(small.protocol, 2, 2, STEPS)
+    trained = []
+    for adam in (optax.adam(1e-2), optax.flatten(optax.adam(1e-2))):
+        optimizer = optax.chain(meta.normalize_per_tensor(), adam)
+        state = meta.begin(small.rule, optimizer, small.prior)
+        step = jit(partial(meta.meta_step, small.protocol, small.loss, optimizer, priors=None, key=KEY))
+        for _ in range(3):
+            state, _ = step(state=state, episodes=episodes)
+        trained.append(state.trained)
+    assert max_difference(*trained) < 1e-6
+
+
 def test_clipping_leaves_zero_gradients_and_shows_broken_ones():
     assert max_difference(meta.clipped_mean({"a": jnp.zeros((2, 3))}, 1.0), {"a": jnp.zeros(3)}) == 0.0
     assert not np.isfinite(meta.clipped_mean({"a": jnp.array([1.0, jnp.inf])}, 1.0)["a"])
@@ -353,6 +367,13 @@ def test_each_gradient_tensor_is_divided_by_its_own_norm(eps):
     updates, _ = transform.update(gradient, transform.init(gradient))
     for name, value in jax.tree.map(np.asarray, gradient).items():
         np.testing.assert_allclose(updates[name], value / (np.sqrt((value.astype(np.float64) ** 2).sum()) + eps), rtol=1e-5)
+
+
+@pytest.mark.parametrize("eps", [1e-8, 0.5])
+def test_normalising_leaves_a_broken_gradient_broken(eps):
+    gradient = {"a": jnp.array([1.0, jnp.inf]), "b": jnp.array([3.0, 4.0])}
+    updates, _ = meta.normalize_per_tensor(eps).update(gradient, optax.EmptyState())
+    assert not np.isfinite(updates["a"]).all() and np.isfinite(updates["b"]).all()
 
 
 # ---- priors ----
