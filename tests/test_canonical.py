@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from canonical import canonical, cell_code, digest
+from canonical import canonical, cell_code, digest, package_code
 
 
 def test_the_fingerprint_is_the_same_on_every_python():
@@ -24,3 +24,37 @@ def test_what_a_cell_does_is_told_apart(one, other):
 @pytest.mark.parametrize(("one", "other"), [("x=1", "x = 1  # one"), ("def f():\n  'a'\n  return 1", "def f():\n    return (1)")])
 def test_how_a_cell_is_written_is_not(one, other):
     assert cell_code(one) == cell_code(other)
+
+
+MODULES = {
+    "__init__": "from .near import a\n",
+    "near": "def a():\n    from . import far\n    return far\n",
+    "far": "import json, mplp_lite.further\n",
+    "further": "",
+    "alone": "from . import near\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "mplp_lite" / "__pycache__").mkdir(parents=True)
+    for name, text in MODULES.items():
+        (tmp_path / "mplp_lite" / f"{name}.py").write_text(text)
+    (tmp_path / "mplp_lite" / "__pycache__" / "a.pyc").write_bytes(b"")
+    (tmp_path / "mplp_lite" / "rule.npz").write_bytes(b"1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("cells", "modules"),
+    [
+        (["import jax"], ""),
+        (["import jax", "import mplp_lite as mplp"], "__init__ near far further"),
+        (["from mplp_lite.near import a"], "__init__ near far further"),
+        (["from mplp_lite import alone"], "__init__ near far further alone"),
+        (["%time x"], "__init__ near far further alone"),
+    ],
+    ids=["nothing", "package", "module", "loner", "magic"],
+)
+def test_cells_answer_for_the_modules_they_reach_and_for_all_other_files(root, cells, modules):
+    assert set(package_code(root, cells)) == {"mplp_lite/rule.npz", *(f"mplp_lite/{name}.py" for name in modules.split())}

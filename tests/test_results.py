@@ -49,8 +49,16 @@ def test_the_readme_table_of_speed_is_the_results_file():
     for machine in SPEED.values():
         for name, found in machine["recipes"].items():
             authors = "-" if found["authors_s"] is None else f"{found['authors_s']:.2f}"
-            expected[f"`{name}`"] = [str(found["outer_batch"]), authors, f"{found['meta_step_s']:.3f}", f"{found['limit_s']:.4f}"]
+            seconds = [authors, f"{found['meta_step_s']:.3f}", f"{found['limit_s']:.4f}"]
+            expected[f"`{name}`"] = [str(found["outer_batch"]), *seconds, str(found["peak_mib_running"])]
     assert readme_rows("| recipe | tasks |") == expected
+
+
+@pytest.mark.parametrize(("name", "most_seconds"), [("sinusoid-as-published", 0.14), ("mnist-as-published", 1.05)])
+def test_on_two_cores_meta_steps_are_as_fast_and_as_small_as_promised(name, most_seconds):
+    found = SPEED["cpu-2"]["recipes"][name]
+    assert found["limit_s"] < found["meta_step_s"] < most_seconds < found["authors_s"]
+    assert found["program_mib"] < found["peak_mib_running"] < 1e9 / 2**20
 
 
 @pytest.mark.parametrize(("name", "results", "quantity"), [("sinusoid", RESULTS, "eval_loss"), ("mnist", DIGITS, "accuracy")])

@@ -8,6 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
+PACKAGE = "mplp_lite"
 VERSION_DEPENDENT = {"type_params", "type_ignores", "type_comment", "kind"}
 
 
@@ -51,7 +52,37 @@ def file_code(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def package_code(root: Path) -> dict[str, str]:
-    """Every file of the package with what it does."""
-    paths = {path.relative_to(root).as_posix(): path for path in (root / "mplp_lite").rglob("*") if path.is_file()}
-    return {name: file_code(path) for name, path in paths.items() if "__pycache__" not in name and not path.name.startswith(".")}
+def imports(source: str) -> set[str]:
+    """Dotted names that some code may import; relative ones are the package's."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [PACKAGE if node.level else None, node.module]))
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.partition(".")[0] == PACKAGE}
+
+
+def reached(root: Path, cells: list[str]) -> set[Path]:
+    """The package's modules that these cells import, and what those import in turn."""
+    found, waiting = set(), list(cells)
+    while waiting:
+        names = imports(waiting.pop())
+        names |= {f"{PACKAGE}.__init__"} if names else set()
+        paths = {root.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+        new = {path for path in paths - found if path.exists()}
+        found |= new
+        waiting += [path.read_text(encoding="utf8") for path in new]
+    return found
+
+
+def package_code(root: Path, cells: list[str]) -> dict[str, str]:
+    """What the package does for these cells: its modules that they reach, all where a cell is no plain Python, and all its other files."""
+    paths = {path for path in (root / PACKAGE).rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.name[0] != "."}
+    modules = {path for path in paths if path.suffix == ".py"}
+    try:
+        needed = reached(root, cells)
+    except SyntaxError:  # an IPython magic
+        needed = modules
+    return {path.relative_to(root).as_posix(): file_code(path) for path in paths - modules | needed}

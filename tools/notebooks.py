@@ -6,7 +6,7 @@
 
 A chapter is a pair: `book/NAME.py` (py:percent, the text people review) and `book/NAME.ipynb` (the same cells with their
 outputs). The notebook's metadata remembers, under "mplp", three digests: of the text at the last sync, of the code its
-outputs came from (its own cells and all of `mplp_lite`, comments and docstrings aside), and of those outputs.
+outputs came from (its own cells and what they import of `mplp_lite`, comments and docstrings aside), and of those outputs.
 Chapter names after the command restrict it to them.
 """
 
@@ -51,7 +51,8 @@ def code_cells(nb) -> list:
 
 def fingerprint(nb, root: Path) -> str:
     """The digest of all code that decides a notebook's outputs."""
-    return digest([[cell_code(cell.source) for cell in code_cells(nb)], package_code(root)])
+    cells = [cell.source for cell in code_cells(nb)]
+    return digest([[cell_code(source) for source in cells], package_code(root, cells)])
 
 
 def outputs_digest(nb) -> str:
