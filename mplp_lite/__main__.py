@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except EXPECTED as error:
         print(f"mplp_lite: {error}", file=sys.stderr)
+        if isinstance(error, hosts.HostLost):
+            hosts.leave(2)
         return 2
     except train.Interrupted as stop:
         again = shlex.join(arguments or sys.argv[1:])

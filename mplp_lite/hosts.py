@@ -1,7 +1,10 @@
 """Several processes that meta-train together, on one machine or many (`jax.distributed`). The first one keeps the files."""
 
+import os
 import pickle
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import jax
@@ -11,6 +14,10 @@ from jax.experimental import multihost_utils
 from .folder import RunError
 
 Value = TypeVar("Value")
+
+
+class HostLost(RunError):
+    """The hosts cannot go on together: one of them is gone."""
 
 
 def connect(coordinator: str | None = None, hosts: int | None = None, host: int | None = None) -> None:
@@ -29,6 +36,26 @@ def connect(coordinator: str | None = None, hosts: int | None = None, host: int 
     except (ValueError, RuntimeError) as error:
         problem = str(error).partition("\n")[0]
         raise RunError(f"The hosts do not find each other ({problem}); give --hosts N --host I --coordinator ADDRESS:PORT.") from error
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """For what several hosts do: the error that jax raises where one of them is gone becomes a `HostLost`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        problem = str(error).partition("\n")[0]
+        told = f"The hosts cannot go on together ({problem})."
+        raise HostLost(f"{told} What was saved is safe; start all of them again with the same commands.") from error
+
+
+def leave(code: int) -> None:
+    """Ends this process at once: on the usual way out jax would wait for the host that is gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def leads() -> bool:

@@ -57,7 +57,8 @@ def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 10
         The trained rule; on the same number of devices bit-identical whether the run was broken and resumed or not.
 
     Raises:
-        RunError: if the folder is not this run's, or is in use, or cannot be written at the end; if memory is too small; or see `Trainer`.
+        RunError: if the folder is not this run's, or is in use, or cannot be written at the end; if memory is too small; if another
+            host is gone; or see `Trainer`.
         Interrupted: after Ctrl-C, with everything saved.
     """
     return train_arms([Arm(recipe, seed, Path(out))], checkpoint_every, quiet, devices)[0]
@@ -69,7 +70,7 @@ def train_arms(arms: Sequence[Arm], checkpoint_every: int = 100, quiet: bool = F
     Args, Returns, Raises: see `train`; one rule per arm.
     """
     runs = {arm: _Run(Trainer(arm.recipe, arm.seed, devices), Folder(arm.out, arm.recipe, arm.seed)) for arm in arms}
-    with ExitStack() as locks:
+    with hosts.together(), ExitStack() as locks:
         hosts.from_first(lambda: [locks.enter_context(run.folder.locked()) for run in runs.values()])
         for run in runs.values():
             run.restore()

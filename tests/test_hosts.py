@@ -81,24 +81,61 @@ def test_only_the_first_host_writes_and_speaks(both):
     assert not second.exists() and "rule" not in told
 
 
-def test_both_stop_together_and_resume_exactly(both, tmp_path, environment):
-    """Ctrl-C reaches only the second; both stop after the same chunk; the end is as if nothing had been."""
-    outs, steps = [tmp_path / "first", tmp_path / "second"], 300
-    processes = start_both(outs, environment, steps)
+LONGER = 300
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, environment):
+    """The folder of a longer run that nothing broke off."""
+    outs = [tmp_path_factory.mktemp(name) / "run" for name in ("unbroken", "nobody")]
+    assert [result[0] for result in end(start_both(outs, environment, LONGER))] == [0, 0]
+    return outs[0]
+
+
+def break_off(outs, environment, host, sent):
+    """Starts both, sends one of them a signal after the first checkpoint; how they end, and the step that is safe."""
+    processes = start_both(outs, environment, LONGER)
     while not (outs[0] / "checkpoint.npz").exists():
         assert processes[0].poll() is None, processes[0].stderr.read()
         time.sleep(0.05)
-    processes[1].send_signal(signal.SIGINT)
-    (code, _, errors), (other_code, _, _) = end(processes)
-    assert (code, other_code) == (130, 130), errors
-    recipe = find("sinusoid").changed([*SMALL, f"steps={steps}"])
-    step, state, _ = Folder(outs[0], recipe, 3).restore(train.Trainer(recipe, 3).template())
-    assert 0 < step < steps and f"step {step} is saved" in errors
-    assert [result[0] for result in end(start_both(outs, environment, steps))] == [0, 0]
-    unbroken = [tmp_path / "unbroken", tmp_path / "nobody"]
-    assert [result[0] for result in end(start_both(unbroken, environment, steps))] == [0, 0]
+    processes[host].send_signal(sent)
+    ended = end(processes)
+    recipe = find("sinusoid").changed([*SMALL, f"steps={LONGER}"])
+    step, _, _ = Folder(outs[0], recipe, 3).restore(train.Trainer(recipe, 3).template())
+    assert 0 < step < LONGER
+    return ended, step
+
+
+def assert_resumes(outs, environment, unbroken):
+    """Started again, both go on to the end as if nothing had been."""
+    assert [result[0] for result in end(start_both(outs, environment, LONGER))] == [0, 0]
     for name in ("rule.npz", "rule.json", "curve.csv"):
-        assert (outs[0] / name).read_bytes() == (unbroken[0] / name).read_bytes(), name
+        assert (outs[0] / name).read_bytes() == (unbroken / name).read_bytes(), name
+
+
+def test_both_stop_together_and_resume_exactly(unbroken, tmp_path, environment):
+    """Ctrl-C reaches only the second; both stop after the same chunk."""
+    outs = [tmp_path / "first", tmp_path / "second"]
+    ((code, _, errors), (other_code, _, _)), step = break_off(outs, environment, 1, signal.SIGINT)
+    assert (code, other_code) == (130, 130), errors
+    assert f"step {step} is saved" in errors
+    assert_resumes(outs, environment, unbroken)
+
+
+def test_a_killed_host_ends_the_first_with_one_sentence_and_no_work_is_lost(unbroken, tmp_path, environment):
+    outs = [tmp_path / "first", tmp_path / "second"]
+    ((code, _, errors), (killed, _, _)), _ = break_off(outs, environment, 1, signal.SIGKILL)
+    assert (code, killed) == (2, -signal.SIGKILL), errors
+    assert "The hosts cannot go on together (" in errors and "start all of them again with the same commands." in errors
+    assert "Traceback" not in errors
+    assert_resumes(outs, environment, unbroken)
+
+
+def test_when_the_first_host_is_killed_the_other_ends_and_no_work_is_lost(unbroken, tmp_path, environment):
+    outs = [tmp_path / "first", tmp_path / "second"]
+    ((killed, _, _), (code, _, _)), _ = break_off(outs, environment, 0, signal.SIGKILL)
+    assert killed == -signal.SIGKILL and code != 0
+    assert_resumes(outs, environment, unbroken)
 
 
 def test_what_the_first_host_cannot_do_ends_both_with_its_sentence(both, tmp_path, environment):
@@ -115,6 +152,11 @@ def test_one_process_leads_and_agrees_with_itself():
     made = object()
     assert hosts.leads() and hosts.from_first(lambda: made) is made
     assert hosts.anywhere(True) is True and hosts.anywhere(False) is False
+
+
+def test_alone_an_error_of_jax_stays_what_it_is():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="as it was"), hosts.together():
+        raise jax.errors.JaxRuntimeError("as it was")
 
 
 HALF = {
