@@ -151,9 +151,10 @@ def tasks_per_second(name):
     kind = "cpu" if jax.default_backend() == "cpu" else "accelerator"
     for outer in OUTER_BATCHES[kind][name]:
         for devices in (n for n in (1, 2, 4, 8) if n <= jax.device_count() and outer % n == 0):
-            case = Case(replace(find(name), outer_batch=outer), devices)
-            spent = in_turns({"case": case})["case"] / CHUNK
-            found.append({"outer_batch": outer, "devices": devices, "tasks_per_s": round(outer / spent, 1)})
+            recipe = replace(find(name), outer_batch=outer)
+            spent = in_turns({"case": Case(recipe, devices)})["case"] / CHUNK
+            rates = {"tasks_per_s": round(outer / spent, 2), "dense_gflops": round(dense_flops(recipe) / spent / 1e9, 1)}
+            found.append({"outer_batch": outer, "devices": devices, **rates})
     return found
 
 
