@@ -100,7 +100,7 @@ def advance(parameters: Mapping[str, Any], activation: str, reads: tuple[Array, 
 
 
 def _groups(carry):
-    """The fewest equal groups of batch slots of at most `ENTRIES` entries, or single slots; one group on accelerators: larger is better."""
+    """The fewest equal groups of batch slots with at most `ENTRIES` entries, or single slots; all in one on accelerators."""
     batch, entries = carry.shape[0], carry[0, ..., 0].size
     if jax.default_backend() != "cpu":
         return 1

@@ -13,6 +13,7 @@ from .network import Network, State
 from .tasks import Episode, Sinusoids
 
 AT_ONCE = 20
+"""Runs computed together: more keep a machine busier, fewer need less memory."""
 
 
 class Run(NamedTuple):

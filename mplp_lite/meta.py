@@ -173,7 +173,7 @@ def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
     rows = jax.vmap(lambda gradient: ravel_pytree(gradient)[0])(gradients)
     norms = jnp.linalg.norm(rows, axis=1)
     shares = jnp.ones_like(norms) if clip is None else jnp.minimum(1.0, clip / norms)
-    return restore(shares @ rows / len(norms))
+    return restore((shares[:, None] * rows).mean(axis=0))  # no matrix product: accelerators would round its factors
 
 
 def meta_step(
