@@ -106,21 +106,21 @@ if machines:
 #
 # The program's own need is known when it is compiled, and `train` prints it before it starts. The process as a whole takes more:
 # Python, JAX, and above all the compiler. On CPUs `memory.lean_jit` tells XLA not to use its newer kernel emitters, which take
-# several times the memory. The last two columns show what they would give and take, "not lean": a higher peak, a faster meta-step.
+# several times the memory. The last two columns, "not lean", show what they would give and take: a higher peak, a faster meta-step.
 
 
 # %% tags=["hide-input"]
 def memory_row(name, found):
     """One recipe's memory, as a line of a table."""
-    lean = [found["program_mib"], found["peak_mib_compiling"], found["peak_mib_running"], f"{found['meta_step_s']:.3f}"]
+    lean = [found["program_mib"], found["peak_mib_compiling"], found["peak_mib_running"]]
     if "not_lean_s" not in found:
         return " | ".join(map(str, [f"`{name}`", *lean, "-", "-"]))
     return " | ".join(map(str, [f"`{name}`", *lean, found["not_lean_peak_mib_compiling"], f"{found['not_lean_s']:.3f}"]))
 
 
 MEMORY_HEAD = [
-    "recipe | program, MiB | compiling, MiB | running, MiB | meta-step, s | not lean: compiling, MiB | meta-step, s",
-    "---|---|---|---|---|---|---",
+    "recipe | program, MiB | compiling, MiB | running, MiB | not lean: compiling, MiB | not lean: meta-step, s",
+    "---|---|---|---|---|---",
 ]
 tables = ["\n".join([f"**{machine['kind']}**", "", *MEMORY_HEAD, *(memory_row(*item) for item in machine["recipes"].items())]) for machine in machines]
 Markdown("\n\n".join(tables))
