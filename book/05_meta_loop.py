@@ -590,8 +590,7 @@ average = float(np.mean((y - 0.3 * 2 / np.pi * np.cos(x)) ** 2 / 2))
 print(f"the average curve: {average:.4f}")
 
 # %% [markdown]
-# Now the eight rules. Which of them, if any, has not got past the average curve when its 800 meta-steps are over is a matter of chance, down to
-# how floats are rounded: the same cells have ended with all eight past it.
+# Now the eight rules. Not every one has to get past the average curve within its 800 meta-steps: the cell asks for six.
 
 # %%
 test_rules = jax.jit(jax.vmap(jax.vmap(partial(test, protocol))))

@@ -152,8 +152,8 @@ for machine in machines:
 #   where large is good, it does not cut.
 # - **Recomputing instead of storing.** Reverse differentiation wants every intermediate value of every inner step. Blocks keep only
 #   the carry and compute the rest again on the way back; so does every smaller bundle.
-# - **One row of numbers.** A rule has 159 tensors on the sinusoids' network. Clipping, averaging and Adam work on all of them laid
-#   end to end, which makes the program to compile, and the work to start, much smaller.
+# - **One row of numbers.** A rule is made of many small tensors. Clipping, averaging and Adam work on all of them laid end to end,
+#   not on one after the other.
 # - **Compiling once.** Set `JAX_COMPILATION_CACHE_DIR` to a folder, and a program that was compiled before is read from there.
 #
 # `GRU(blocks=False)` takes the plain way. Here are both on the digits' network, one inner step, and what they disagree by:
