@@ -56,7 +56,7 @@ check: $(INSTALLED)  ## are pairs in sync, outputs present and made from today's
 
 nbval: $(INSTALLED)  ## run every notebook in quick mode, outputs untouched
 	@echo "== notebooks, quick mode"
-	@MPLP_QUICK=1 $(BIN)/python -m pytest $(NBVAL) book
+	@MPLP_QUICK=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest $(NBVAL) book
 
 html: $(INSTALLED)  ## the strict HTML build
 	@echo "== book, warnings are errors"

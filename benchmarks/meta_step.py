@@ -23,10 +23,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mplp_lite import memory, weights
-from mplp_lite.folder import versions
-from mplp_lite.recipes import Recipe, find
-from mplp_lite.trainer import Trainer
+from mplp_lite import weights
+from mplp_lite.run import memory
+from mplp_lite.run.folder import versions
+from mplp_lite.run.recipes import Recipe, find
+from mplp_lite.run.trainer import Trainer
 
 REPEATS, CHUNK, SIDE, MIB = 7, 3, 4096, 1024**2
 CASES = ("sinusoid-as-published", "mnist-as-published", "sinusoid", "mnist")

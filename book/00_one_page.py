@@ -39,8 +39,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import optax
 
-# In a hurry, as the book's tests are: few meta-steps, and programs that compile fast.
-jax.config.update("jax_disable_most_optimizations", quick := os.environ.get("MPLP_QUICK") == "1")
+quick = os.environ.get("MPLP_QUICK") == "1"  # in a hurry, as the book's tests are: few meta-steps
 
 # %% [markdown]
 # ## What is to be learned

@@ -29,7 +29,7 @@ import jax
 from IPython.display import HTML
 
 import mplp_lite as mplp
-from mplp_lite import film
+from mplp_lite.draw import film
 
 protocol = mplp.Protocol(mplp.mlp(1, 20, 20, 1), mplp.GRU(message=8, hidden=15))
 rule = mplp.load_pretrained("sinusoid", protocol)

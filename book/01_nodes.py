@@ -42,8 +42,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mplp_lite as mplp
-from mplp_lite import losses, nodes, plots
-from mplp_lite.plots import columns
+from mplp_lite import losses, nodes
+from mplp_lite.draw import plots
+from mplp_lite.draw.plots import columns
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 jax.config.update("jax_default_matmul_precision", "highest")  # for exact checks

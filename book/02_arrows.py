@@ -42,9 +42,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mplp_lite as mplp
-from mplp_lite import Node, losses, nodes, plots
+from mplp_lite import Node, losses, nodes
+from mplp_lite.draw import plots
 from mplp_lite.graph import NodeState
-from mplp_lite.plots import columns, take_apart
+from mplp_lite.draw.plots import columns, take_apart
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 jax.config.update("jax_default_matmul_precision", "highest")  # for exact checks
@@ -765,7 +766,7 @@ for name in ("loss", "b2", "W2", "relu1", "b1", "W1"):
     print(f"{name:6} said {trail[name]['message'].shape}")
 
 # %% [markdown]
-# The public face of `graph.py` and `builders.py`, as they describe themselves:
+# The public face of `graph.py`, as it describes itself:
 
 # %%
 face = [

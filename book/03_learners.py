@@ -12,7 +12,7 @@
 # - count meta-parameters under three sharing schemes, and arrive at the paper's 115,023 and 46,779;
 # - write a learner of your own in a few lines.
 #
-# The chapter grows two modules of the package: `layers.py`, the dense layers that learners are made of, and `learners.py`.
+# The chapter grows a module of the package: `learners.py`, with the dense layers that learners are made of.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
 # On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
@@ -38,16 +38,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mplp_lite as mplp
-from mplp_lite import layers, learners, nodes, plots
+from mplp_lite import learners, nodes
+from mplp_lite.draw import plots
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 
-for module in (layers, learners):
-    things = [thing for thing in vars(module).values() if isinstance(thing, type)]
-    own = [
-        thing.__name__ for thing in things if thing.__module__ == module.__name__
-    ]
-    print(module.__name__, "has", *own)
+things = [thing for thing in vars(learners).values() if isinstance(thing, type)]
+print(*(thing.__name__ for thing in things if thing.__module__ == learners.__name__))
 
 # %% [markdown]
 # ## One synapse, without memory
@@ -199,13 +196,13 @@ print(
 # %% [markdown]
 # :::{admonition} Why reads come in pieces
 # :class: note
-# Our bulk version copied every message to all synapses before it multiplied. `layers.Dense` does not: it multiplies each piece
+# Our bulk version copied every message to all synapses before it multiplied. `learners.Dense` does not: it multiplies each piece
 # with its own rows of $W$ first, and adds the small products. Same numbers, less memory and less time.
 # :::
 
 # %%
 W, b = f_stack[0]
-y = layers.Dense(8).apply({"params": {"W": W, "b": b}}, *reads)
+y = learners.Dense(8).apply({"params": {"W": W, "b": b}}, *reads)
 joined = jnp.concatenate(
     [
         jnp.broadcast_to(piece, (batch, inputs, outputs, piece.shape[-1]))
@@ -675,10 +672,10 @@ class Linear(mplp.Learner):
     def __call__(self, op, reads, carry):
         update = None
         if op.parameter_shape is not None:
-            update = jnp.tanh(layers.Dense(1, name="f")(*reads))[..., 0].mean(
+            update = jnp.tanh(learners.Dense(1, name="f")(*reads))[..., 0].mean(
                 axis=0
             )
-        message = jnp.tanh(layers.Dense(self.message, name="g")(*reads))
+        message = jnp.tanh(learners.Dense(self.message, name="g")(*reads))
         return learners.Thought(None, update, op.collect(message))
 
 
@@ -790,9 +787,9 @@ assert 20 < ratio < 500
 #     def __call__(self, op, reads, carry):
 #         update = None
 #         if op.parameter_shape is not None:
-#             carry = 0.5 * carry + 0.5 * jnp.tanh(layers.Dense(1, name="f")(*reads))
+#             carry = 0.5 * carry + 0.5 * jnp.tanh(learners.Dense(1, name="f")(*reads))
 #             update = carry[..., 0].mean(axis=0)
-#         message = jnp.tanh(layers.Dense(self.message, name="g")(*reads))
+#         message = jnp.tanh(learners.Dense(self.message, name="g")(*reads))
 #         return learners.Thought(carry, update, op.collect(message))
 # ```
 #

@@ -41,7 +41,8 @@ import numpy as np
 import optax
 
 import mplp_lite as mplp
-from mplp_lite import meta, plots, quick, standardize
+from mplp_lite import meta, quick, standardize
+from mplp_lite.draw import plots
 from mplp_lite.graph import NodeState
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"

@@ -43,7 +43,8 @@ import optax
 from jax.flatten_util import ravel_pytree as ravel
 
 import mplp_lite as mplp
-from mplp_lite import evaluate, meta, plots, quick
+from mplp_lite import evaluate, meta, quick
+from mplp_lite.draw import plots
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 

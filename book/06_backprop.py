@@ -46,7 +46,8 @@ import numpy as np
 import optax
 
 import mplp_lite as mplp
-from mplp_lite import nodes, plots, quick
+from mplp_lite import nodes, quick
+from mplp_lite.draw import plots
 from mplp_lite.learners import Thought
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"

@@ -38,9 +38,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mplp_lite as mplp
-from mplp_lite import evaluate, plots, quick
-from mplp_lite.folder import read_curve
-from mplp_lite.trainer import Trainer
+from mplp_lite import evaluate, quick
+from mplp_lite.draw import plots
+from mplp_lite.run.folder import read_curve
+from mplp_lite.run.trainer import Trainer
 
 assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 

@@ -31,9 +31,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
-from mplp_lite import plots
-from mplp_lite.recipes import find
-from mplp_lite.trainer import Trainer
+from mplp_lite.draw import plots
+from mplp_lite.run.recipes import find
+from mplp_lite.run.trainer import Trainer
 
 files = sorted(Path("../benchmarks/results").glob("*.json"))
 machines = [json.loads(file.read_text()) for file in files]

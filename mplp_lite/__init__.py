@@ -5,13 +5,13 @@ After Randazzo, Niklasson, Mordvintsev: MPLP: Learning a Message Passing Learnin
 
 from importlib.metadata import version as _version
 
-from . import baselines, data, descent, evaluate, learners, losses, meta, nodes, recipes, standardize, tasks
-from .builders import connect, mlp, sequential
-from .graph import Arrow, Backward, Forward, Graph, Node, Seed, walk
+from . import baselines, data, descent, evaluate, learners, losses, meta, nodes, standardize, tasks
+from .authors.published import load_published, load_published_prior
+from .graph import Arrow, Backward, Forward, Graph, Node, Seed, connect, mlp, sequential, walk
 from .learners import GRU, Learner, Stateless
 from .network import State
 from .protocol import Protocol, Rule
-from .published import load_published, load_published_prior
+from .run import recipes
 from .weights import WeightsError, load, load_card, load_pretrained, pretrained, pretrained_path, save
 
 __version__ = _version("mplp-lite")

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import jax
 
-from . import folder, grid, hosts, recipes, report, traces, train, weights
+from . import weights
+from .authors import traces
+from .run import folder, grid, hosts, loop, recipes, report
 
 EXPECTED = (folder.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError, ModuleNotFoundError)
 
@@ -23,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, hosts.HostLost):
             hosts.leave(2)
         return 2
-    except train.Interrupted as stop:
+    except loop.Interrupted as stop:
         again = shlex.join(arguments or sys.argv[1:])
         print(f"mplp_lite: stopped, step {stop} is saved; go on with: python -m mplp_lite {again}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -62,7 +64,7 @@ def _train(options):
     recipe = recipes.find(options.recipe).changed(changes)
     arms = _arms(options, recipe)
     devices = options.devices or (jax.device_count() if jax.process_count() > 1 else 1)
-    train.train_arms(arms, options.checkpoint_every, devices=devices)
+    loop.train_arms(arms, options.checkpoint_every, devices=devices)
     if hosts.leads():
         for arm in arms:
             _tell(arm.recipe, arm.out)

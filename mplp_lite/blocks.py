@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .choices import ACTIVATIONS
+from .checks import ACTIVATIONS
 
 ENTRIES = 8192
 """Entries per block on CPUs."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from . import nodes
-from .checks import check_graph
-from .choices import check_choice
-from .nodes import AGGREGATORS, Operation
+from . import losses, nodes
+from .checks import AGGREGATORS, check_choice
+from .nodes import Input, Loss, Operation
 
 
 class NodeState(NamedTuple):
@@ -205,3 +205,119 @@ class Graph:
     def prediction(self) -> tuple[Arrow, ...]:
         """The forward arrows that can fire without targets."""
         return tuple(a for a in self.forward if a.source not in self.targets and a.source not in self.losses)
+
+
+def check_graph(graph):
+    """Raises a ValueError if the graph's nodes and arrows do not fit together."""
+    _check_names(graph)
+    for node in graph.nodes:
+        _check_slots(graph, node)
+        _check_consumer(graph, node)
+    for arrow in graph.forward:
+        _check_widths(graph.node(arrow.source), graph.node(arrow.target))
+    _check_order(graph)
+
+
+def _check_names(graph):
+    names = [node.name for node in graph.nodes]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Node names {names} repeat; give every node a name of its own.")
+    strangers = {end for arrow in graph.order for end in (arrow.source, arrow.target)} - set(names)
+    if strangers:
+        raise ValueError(f"Arrows name {sorted(strangers)}, which are no nodes of this graph; its nodes are {names}.")
+
+
+def _check_slots(graph, node):
+    filled = sorted(arrow.slot for arrow in set(graph.forward) if arrow.target == node.name)
+    needed = [] if isinstance(node.op, Input) else list(range(node.op.arity))
+    if filled != needed:
+        raise ValueError(f"Node {node.name!r} has input slots {needed}, but forward arrows fill {filled}; fill each slot once.")
+
+
+def _check_consumer(graph, node):
+    consumed = isinstance(node.op, Loss) or any(arrow.source == node.name for arrow in graph.forward)
+    if node.op.learns and not consumed:
+        raise ValueError(f"Node {node.name!r} has no consumer, so no message can reach it; connect it or leave it out.")
+
+
+def _check_widths(source, target):
+    given, wanted = source.op.units, target.op.incoming
+    if given != wanted:
+        raise ValueError(f"Node {target.name!r} takes {wanted} units, but {source.name!r} sends {given}; make the widths equal.")
+
+
+def _check_order(graph):
+    """Every node must have all its inputs before an arrow first leaves it."""
+    missing = {node.name: set() if isinstance(node.op, Input) else set(range(node.op.arity)) for node in graph.nodes}
+    for arrow in graph.forward:
+        if missing[arrow.source]:
+            raise ValueError(f"Node {arrow.source!r} fires before its inputs are there; change the order of arrows.")
+        missing[arrow.target].discard(arrow.slot)
+
+
+def connect(parts: Iterable[Node], edges: Iterable[tuple[str, str]]) -> Graph:
+    """A graph with the ordinary order: forward arrows along `edges`, a seed per loss, then backward arrows in reverse.
+
+    Args:
+        parts: the nodes.
+        edges: `(source, consumer)` names, in an order in which they can fire; the k-th edge into a consumer fills its input slot k.
+
+    Raises:
+        ValueError: see `Graph`.
+    """
+    parts, forward, filled = tuple(parts), [], {}
+    for source, target in edges:
+        slot = filled[target] = filled.get(target, -1) + 1
+        forward.append(Forward(source, target, slot))
+    seeds = [Seed(node.name, node.name) for node in parts if isinstance(node.op, Loss)]
+    backward = [Backward(arrow.target, arrow.source, arrow.slot) for arrow in reversed(forward)]
+    return Graph(parts, (*forward, *seeds, *backward))
+
+
+def sequential(inputs: int, *layers: int | str | Callable, loss: str = "l2", aggregate: str = "mean") -> Graph:
+    """A layered network: a whole number is a dense layer of that width, a name or a function an activation.
+
+    `sequential(144, 50, "sigmoid", 10, "softmax", loss="cross_entropy")` has the nodes `x W1 b1 sigmoid1 W2 b2 softmax2 loss y`.
+
+    Raises:
+        ValueError: for an unknown activation, loss or aggregator, or a width below 1.
+    """
+    check_choice("loss", loss, losses.LOSSES)
+    chain, width, depth = [("x", Input(inputs))], inputs, 0
+    for layer in layers:
+        if isinstance(layer, Integral):
+            layer, depth = int(layer), depth + 1
+            chain += [(f"W{depth}", nodes.Weight(units=layer, inputs=width, aggregate=aggregate)), (f"b{depth}", nodes.Bias(layer))]
+            width = layer
+        else:
+            chain.append(_activation(layer, width, depth))
+    chain.append(("loss", losses.LOSSES[loss](width)))
+    names = [name for name, _ in chain]
+    all_nodes = [Node(name, op, aggregate) for name, op in (*chain, ("y", nodes.Target(width)))]
+    return connect(all_nodes, [*zip(names, names[1:], strict=False), ("y", "loss")])
+
+
+def _activation(layer, width, depth):
+    if layer == "softmax":
+        return f"softmax{depth}", nodes.Softmax(width)
+    return f"{layer if isinstance(layer, str) else 'activation'}{depth}", nodes.Activation(width, layer)
+
+
+def mlp(*widths: int, activation: str | Callable = "relu", loss: str = "l2", aggregate: str = "mean") -> Graph:
+    """A dense network with `activation` between its layers and, for `loss="cross_entropy"`, a softmax at its end.
+
+    Args:
+        widths: units per layer, input first; at least two.
+        activation: a name from `nodes.ACTIVATIONS` or any function on arrays.
+        loss: `"l2"`, `"l1"` or `"cross_entropy"`.
+        aggregate: how messages of several consumers become one, `"mean"` (the paper) or `"sum"`.
+
+    Raises:
+        ValueError: see `sequential`; or if fewer than two widths are given.
+    """
+    if len(widths) < 2:
+        raise ValueError(f"mlp was given widths {widths}; it needs at least an input and an output width, as in mlp(1, 20, 1).")
+    inputs, *hidden, outputs = widths
+    layers = [layer for width in hidden for layer in (width, activation)]
+    head = [outputs, "softmax"] if loss == "cross_entropy" else [outputs]
+    return sequential(inputs, *layers, *head, loss=loss, aggregate=aggregate)

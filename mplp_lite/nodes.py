@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .choices import ACTIVATIONS, AGGREGATORS, check_choice
+from .checks import ACTIVATIONS, AGGREGATORS, check_choice
 
 
 class Fired(NamedTuple):

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .checks import check_step
-from .choices import check_choice
+from .checks import check_choice
 from .graph import Node, walk
 from .learners import Learner
 from .network import Data, Network, State
@@ -185,3 +184,23 @@ class Protocol(Network):
         delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
         seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
+
+
+def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
+    """Checks that a rule belongs to a protocol, and that a batch has as many examples as the carries have slots.
+
+    Raises:
+        ValueError: if not.
+    """
+    if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
+        raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
+    held = {carry.shape[0] for carry in state.carries.values()}
+    given = next(value.shape[0] for value in data.values())
+    if given < 1 or held - {given}:
+        slots, remedy = max(held, default="1 or more"), f"make the state with init(key, batch={max(given, 1)})"
+        raise ValueError(f"A batch of {given} was given, but the learners' carry holds {slots} slots; {remedy}.")
+
+
+@cache
+def _rule_shapes(protocol):
+    return jax.tree.map(jnp.shape, jax.eval_shape(protocol._new_rule, jax.random.key(0)))

@@ -1,11 +1,6 @@
-"""The one switch that shortens the book: `MPLP_QUICK=1` in the environment makes its loops short and its programs compile fast.
-
-Fast, because JAX is asked not to optimise them: nearly all the time of a quick chapter is the compiler's.
-"""
+"""The one switch that shortens the book: `MPLP_QUICK=1` in the environment makes its loops short."""
 
 import os
-
-import jax
 
 
 def steps(full: int, quick: int) -> int:
@@ -18,7 +13,3 @@ def steps(full: int, quick: int) -> int:
     if switch not in ("0", "1", ""):
         raise ValueError(f"MPLP_QUICK={switch!r} is set; use 1 for short loops or 0 for full ones.")
     return quick if switch == "1" else full
-
-
-if os.environ.get("MPLP_QUICK") == "1":
-    jax.config.update("jax_disable_most_optimizations", True)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .choices import check_sizes
+from .checks import check_sizes
 
 
 class Episode(NamedTuple):

@@ -11,8 +11,8 @@ import pytest
 import helpers
 import oracle
 from helpers import jit, wide
-from mplp_lite import published
-from mplp_lite.builders import sequential
+from mplp_lite.authors import published
+from mplp_lite.graph import sequential
 from mplp_lite.learners import GRU, Learner, Stateless
 from mplp_lite.meta import MetaLoss
 from mplp_lite.protocol import Protocol

@@ -32,6 +32,12 @@ MODULES = {
     "far": "import json, mplp_lite.further\n",
     "further": "",
     "alone": "from . import near\n",
+    "sub/__init__": "",
+    "sub/one": "from . import two\n",
+    "sub/two": "from ..alone import near\nfrom .. import far\nfrom .deep.three import x\n",
+    "sub/four": "",
+    "sub/deep/__init__": "from ... import further\n",
+    "sub/deep/three": "from ...far import a\nfrom ..four import b\n",
 }
 
 
@@ -39,7 +45,9 @@ MODULES = {
 def root(tmp_path):
     (tmp_path / "mplp_lite" / "__pycache__").mkdir(parents=True)
     for name, text in MODULES.items():
-        (tmp_path / "mplp_lite" / f"{name}.py").write_text(text)
+        path = tmp_path / "mplp_lite" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     (tmp_path / "mplp_lite" / "__pycache__" / "a.pyc").write_bytes(b"")
     (tmp_path / "mplp_lite" / "rule.npz").write_bytes(b"1")
     return tmp_path
@@ -52,9 +60,12 @@ def root(tmp_path):
         (["import jax", "import mplp_lite as mplp"], "__init__ near far further"),
         (["from mplp_lite.near import a"], "__init__ near far further"),
         (["from mplp_lite import alone"], "__init__ near far further alone"),
-        (["%time x"], "__init__ near far further alone"),
+        (["import mplp_lite.sub"], "__init__ near far further sub/__init__"),
+        (["from mplp_lite.sub import deep"], "__init__ near far further sub/__init__ sub/deep/__init__"),
+        (["from mplp_lite.sub import one"], " ".join(MODULES)),
+        (["%time x"], " ".join(MODULES)),
     ],
-    ids=["nothing", "package", "module", "loner", "magic"],
+    ids=["nothing", "package", "module", "loner", "folder", "folder in a folder", "a folder's module", "magic"],
 )
 def test_cells_answer_for_the_modules_they_reach_and_for_all_other_files(root, cells, modules):
     assert set(package_code(root, cells)) == {"mplp_lite/rule.npz", *(f"mplp_lite/{name}.py" for name in modules.split())}

@@ -6,8 +6,9 @@ import sys
 import jax
 import pytest
 
-from mplp_lite import recipes, report, train, weights
+from mplp_lite import recipes, weights
 from mplp_lite.__main__ import main
+from mplp_lite.run import loop, report
 
 COMMANDS = ["train", "evaluate", "list", "verify"]
 
@@ -149,7 +150,7 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
             metric = {"name": "eval loss", "mean": 0.5, "sd": 0.25}
             weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed})
 
-    monkeypatch.setattr(train, "train_arms", trained)
+    monkeypatch.setattr(loop, "train_arms", trained)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "sinusoid"]) == 0
     output = capsys.readouterr()

@@ -11,9 +11,8 @@ import pytest
 
 from helpers import Gain, identical, jit, max_difference, noise, random_prior, refused, wide
 from mplp_lite import baselines, losses
-from mplp_lite.builders import connect, mlp, sequential
 from mplp_lite.descent import Backprop, FeedbackAlignment, Momentum, derivative
-from mplp_lite.graph import Node
+from mplp_lite.graph import Node, connect, mlp, sequential
 from mplp_lite.nodes import Activation, Add, Bias, Fired, Input, Loss, Operation, Target, Weight
 from mplp_lite.protocol import Protocol
 

@@ -12,13 +12,19 @@ from pathlib import Path
 import pytest
 
 import mplp_lite
+from canonical import files_of, imports
 
 PACKAGE = Path(mplp_lite.__file__).parent
-MODULES = sorted(PACKAGE.glob("*.py"))
-CORE = ("graph", "nodes", "learners", "standardize", "protocol")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+INSIDE_OUT = (
+    ("checks", "nodes", "losses", "graph", "network", "standardize", "blocks", "learners", "protocol"),  # the protocol
+    ("baselines", "data", "descent", "evaluate", "meta", "quick", "tasks", "weights"),  # what trains it, and what judges it
+    ("authors", "draw", "run"),  # a folder each
+    ("__init__", "__main__"),
+)
 HEAVY = {"matplotlib", "mlxtend", "pandas", "sklearn", "tensorflow", "tensorflow_datasets"}
 
-modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 
 def public(node, prefix=""):
@@ -76,21 +82,25 @@ def test_every_argument_described_exists(path):
 @modules
 def test_examples_in_docstrings_run(path):
     if path.stem != "__main__":
-        module = importlib.import_module("mplp_lite" if path.stem == "__init__" else f"mplp_lite.{path.stem}")
-        assert doctest.testmod(module).failed == 0
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        assert doctest.testmod(importlib.import_module(name.removesuffix(".__init__"))).failed == 0
 
 
-def length(path):
-    return len(path.read_text().splitlines())
+def place(path):
+    """`(ring, position)` of a module of the package: what stands further in has a smaller one; a folder is one place."""
+    name = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    ring = next(number for number, names in enumerate(INSIDE_OUT) if name in names)
+    return ring, INSIDE_OUT[ring].index(name)
 
 
 @modules
-def test_modules_are_short(path):
-    assert length(path) < 250
-
-
-def test_the_core_is_small():
-    assert sum(length(PACKAGE / f"{name}.py") for name in CORE) < 800
+def test_imports_lead_from_outside_to_the_core(path):
+    """The protocol's modules import only what stands before them; a further ring all that lies inside it, and its own."""
+    package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+    used = {file for name in imports(path.read_text(), package) for file in files_of(PACKAGE.parent, name)}
+    ring, position = place(path)
+    outside = [file.stem for file in used - {path, PACKAGE / "__init__.py"} if place(file)[0] > ring or (ring == 0 and place(file) > (ring, position))]
+    assert outside == []
 
 
 def test_importing_the_package_is_light():

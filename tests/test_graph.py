@@ -17,11 +17,9 @@ from hypothesis import given
 
 from helpers import Gain, identical, jit, max_difference, noise, random_prior, random_rule, wide
 from mplp_lite import baselines, descent, losses
-from mplp_lite.builders import connect, mlp, sequential
 from mplp_lite.descent import Backprop
-from mplp_lite.graph import Arrow, Backward, Forward, Graph, Node, NodeState, Seed, walk
-from mplp_lite.layers import Dense
-from mplp_lite.learners import GRU, Learner, Thought
+from mplp_lite.graph import Arrow, Backward, Forward, Graph, Node, NodeState, Seed, connect, mlp, sequential, walk
+from mplp_lite.learners import GRU, Dense, Learner, Thought
 from mplp_lite.nodes import Activation, Add, Bias, Fired, Input, Operation, Target, Weight
 from mplp_lite.protocol import Protocol
 

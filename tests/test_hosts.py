@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from helpers import max_difference
-from mplp_lite import hosts, train, weights
+from mplp_lite import weights
 from mplp_lite.__main__ import main
-from mplp_lite.folder import Folder, RunError, read_curve
-from mplp_lite.recipes import find
+from mplp_lite.run import hosts, loop
+from mplp_lite.run.folder import Folder, RunError, read_curve
+from mplp_lite.run.recipes import find
 
 SMALL = ["widths=1,4,1", "message=2", "hidden=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=2"]
 STEPS = 40
@@ -69,7 +70,7 @@ def test_two_hosts_give_the_run_of_one(both, tmp_path):
     alone, shared = (weights.load(folder / "rule", protocol).trained for folder in (tmp_path, first))
     assert max_difference(shared, alone) < 1e-5
     losses = [[row["loss"] for row in read_curve(folder / "curve.csv")] for folder in (tmp_path, first)]
-    assert len(losses[0]) == STEPS // train.CHUNK
+    assert len(losses[0]) == STEPS // loop.CHUNK
     np.testing.assert_allclose(*losses, rtol=1e-4)
     metrics = [weights.load_card(folder / "rule")["metric"]["mean"] for folder in (tmp_path, first)]
     assert metrics[0] == pytest.approx(metrics[1], rel=1e-3)
@@ -101,7 +102,7 @@ def break_off(outs, environment, host, sent):
     processes[host].send_signal(sent)
     ended = end(processes)
     recipe = find("sinusoid").changed([*SMALL, f"steps={LONGER}"])
-    step, _, _ = Folder(outs[0], recipe, 3).restore(train.Trainer(recipe, 3).template())
+    step, _, _ = Folder(outs[0], recipe, 3).restore(loop.Trainer(recipe, 3).template())
     assert 0 < step < LONGER
     return ended, step
 

@@ -8,8 +8,7 @@ import pytest
 import oracle
 from helpers import jit, noise, oracle_gru
 from mplp_lite import losses, nodes
-from mplp_lite.layers import Dense, Perceptron
-from mplp_lite.learners import GRU, Learner, Stateless
+from mplp_lite.learners import GRU, Dense, Learner, Perceptron, Stateless
 from mplp_lite.weights import named_leaves
 
 BATCH, MESSAGE = 2, 3

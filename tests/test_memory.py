@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from mplp_lite import memory, train
-from mplp_lite.folder import RunError
-from mplp_lite.recipes import find
+from mplp_lite.run import loop, memory
+from mplp_lite.run.folder import RunError
+from mplp_lite.run.recipes import find
 
 MIB = 1024**2
 
@@ -73,5 +73,5 @@ def test_too_little_is_refused_before_the_run(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "free", lambda: 1000)
     recipe = find("sinusoid").changed(["widths=1,1", "learner=stateless", "inner_steps=1", "outer_batch=2", "steps=2"])
     with pytest.raises(RunError, match=r"A meta-step needs 0\.00 GiB of 0\.00 GiB free; compute fewer episodes at once"):
-        train.train(recipe, 0, tmp_path, quiet=True)
+        loop.train(recipe, 0, tmp_path, quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -11,8 +11,7 @@ import pytest
 
 from helpers import identical, jit, max_difference, noise, random_episode, random_prior, random_rule, refused, wide
 from mplp_lite import losses, meta
-from mplp_lite.builders import connect, mlp
-from mplp_lite.graph import Node
+from mplp_lite.graph import Node, connect, mlp
 from mplp_lite.learners import GRU, Stateless
 from mplp_lite.meta import MetaLoss
 from mplp_lite.nodes import Activation, Input, Target, Weight

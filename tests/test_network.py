@@ -7,8 +7,7 @@ import pytest
 
 from helpers import identical, noise, random_prior, refused
 from mplp_lite import losses, network
-from mplp_lite.builders import connect, mlp
-from mplp_lite.graph import Graph, Node
+from mplp_lite.graph import Graph, Node, connect, mlp
 from mplp_lite.network import Network, State
 from mplp_lite.nodes import Add, Input, Target
 

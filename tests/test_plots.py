@@ -1,10 +1,9 @@
 """What figures are drawn from: graphs taken apart into single nodes, and put into columns."""
 
 from mplp_lite import losses
-from mplp_lite.builders import connect, mlp
-from mplp_lite.graph import Node
+from mplp_lite.draw.plots import columns, take_apart
+from mplp_lite.graph import Node, connect, mlp
 from mplp_lite.nodes import Activation, Add, Bias, Input, Target, Weight
-from mplp_lite.plots import columns, take_apart
 
 BRANCHED = connect(
     [

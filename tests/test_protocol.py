@@ -13,7 +13,7 @@ from hypothesis import given
 
 from helpers import identical, jit, max_difference, noise, random_episode, random_prior, random_rule, refused, wide
 from mplp_lite import network, protocol
-from mplp_lite.builders import mlp, sequential
+from mplp_lite.graph import mlp, sequential
 from mplp_lite.learners import GRU, Stateless
 from mplp_lite.protocol import Protocol
 from mplp_lite.weights import named_leaves

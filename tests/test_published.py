@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mplp_lite import GRU, Protocol, Stateless, data, evaluate, meta, mlp, published, traces, weights
+from mplp_lite import GRU, Protocol, Stateless, data, evaluate, meta, mlp, weights
 from mplp_lite.__main__ import main
+from mplp_lite.authors import published, traces
 from mplp_lite.tasks import Episode, Sinusoids
 from mplp_lite.weights import WeightsError
 

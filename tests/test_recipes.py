@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mplp_lite import GRU, Stateless
-from mplp_lite.recipes import RECIPES, Recipe, RecipeError, find
+from mplp_lite.run.recipes import RECIPES, Recipe, RecipeError, find
 
 PLAIN = Recipe("plain", "4")
 

@@ -8,8 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from mplp_lite import baselines, evaluate, published, recipes, report, weights
+from mplp_lite import baselines, evaluate, recipes, weights
 from mplp_lite.__main__ import main
+from mplp_lite.authors import published
+from mplp_lite.run import report
 
 TINY = "widths=1,3,1 learner=stateless message=1 inner_steps=2 inner_batch=3 held_out=3 outer_batch=1 warmup=0 steps=20".split()
 RECIPE = recipes.find("sinusoid").changed(TINY)

@@ -22,10 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mplp_lite import recipes, tasks, train, weights
+from mplp_lite import recipes, tasks, weights
 from mplp_lite.__main__ import main
-from mplp_lite.folder import Folder, RunError
-from mplp_lite.train import CHUNK, Interrupted, Trainer
+from mplp_lite.run import loop
+from mplp_lite.run.folder import Folder, RunError
+from mplp_lite.run.loop import CHUNK, Interrupted, Trainer
 
 TINY = "widths=1,1 learner=stateless message=1 inner_steps=2 inner_batch=3 held_out=3 outer_batch=1 warmup=0 pool=2".split()
 STEPS = 55  # five chunks and a half
@@ -40,7 +41,7 @@ def command(out, *more, steps=STEPS, seed=SEED):
 
 
 def run(out, recipe=RECIPE, every=20):
-    return train.train(recipe, SEED, out, every, quiet=True)
+    return loop.train(recipe, SEED, out, every, quiet=True)
 
 
 def contents(folder):
@@ -87,7 +88,7 @@ def compile_once(compiled):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "begin", lambda trainer: jax.tree.map(jnp.asarray, first_state(trainer)))
         patch.setattr(Trainer, "compiled", functools.cache(Trainer.compiled))
-        patch.setattr(train, "side_by_side", functools.cache(train.side_by_side))
+        patch.setattr(loop, "side_by_side", functools.cache(loop.side_by_side))
         patch.setattr(Trainer, "template", functools.cache(Trainer.template))
         yield
 
@@ -95,7 +96,7 @@ def compile_once(compiled):
 @pytest.fixture
 def no_metric(monkeypatch):
     """A card without a measured metric: measuring takes longer than these runs."""
-    monkeypatch.setattr(train.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
+    monkeypatch.setattr(loop.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def plain(tmp_path_factory):
     """The same, saved at every 20 steps and without a measured metric."""
     out = tmp_path_factory.mktemp("plain")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
+        patch.setattr(loop.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
         run(out)
     return out
 
@@ -175,7 +176,7 @@ def test_every_step_draws_tasks_of_its_own():
 
 def test_a_finished_run_repeated_ends_at_once_with_the_same_files(unbroken, monkeypatch):
     before = contents(unbroken)
-    monkeypatch.setattr(train, "side_by_side", lambda trainers: pytest.fail("it trained again"))
+    monkeypatch.setattr(loop, "side_by_side", lambda trainers: pytest.fail("it trained again"))
     monkeypatch.setattr(Trainer, "begin", lambda trainer: pytest.fail("it began again"))
     assert main(command(unbroken)) == 0
     assert contents(unbroken) == before
@@ -306,7 +307,7 @@ def ctrl_c():
 
 def pressing_at(countdown):
     """A tracer that presses Ctrl-C at one line of what trains and saves, down to the renaming of files."""
-    files = {train.__file__, weights.__file__, sys.modules[Folder.__module__].__file__}
+    files = {loop.__file__, weights.__file__, sys.modules[Folder.__module__].__file__}
     spared = {"named_leaves", "_step_name", "from_named", "<genexpr>", "<dictcomp>", "<listcomp>"}  # a line per array or row
     spared |= {"locked"}  # before anything is computed
 
@@ -325,7 +326,7 @@ def pressing_at(countdown):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files that were open when Ctrl-C came
 def test_ctrl_c_at_any_line_loses_nothing(tmp_path, no_metric, monkeypatch):
     """Whatever the line: the step that is told is the one on disk, no finished chunk is lost, and what is saved is right."""
-    recipe, row, computed = RECIPE.changed(["steps=20"]), train._row, []
+    recipe, row, computed = RECIPE.changed(["steps=20"]), loop._row, []
     right = {0: {}}
     with monkeypatch.context() as patch:
         press_after(patch, 1)
@@ -334,7 +335,7 @@ def test_ctrl_c_at_any_line_loses_nothing(tmp_path, no_metric, monkeypatch):
         right[10] = contents(tmp_path / "right")
     run(tmp_path / "right", recipe)
     right[20] = contents(tmp_path / "right")
-    monkeypatch.setattr(train, "_row", lambda step, *rest: (computed.append(step), row(step, *rest))[1])
+    monkeypatch.setattr(loop, "_row", lambda step, *rest: (computed.append(step), row(step, *rest))[1])
     wrong = []
     for number in itertools.count():
         out, countdown, before, told = tmp_path / str(number), itertools.count(number, -1), sys.gettrace(), None
@@ -374,7 +375,7 @@ def test_ctrl_c_inside_the_compiled_chunk_loses_nothing(plain, tmp_path, no_metr
 
 def press_after(monkeypatch, chunk):
     """Ctrl-C while the given chunk (1, 2, ...) of the next run is computed."""
-    side_by_side = train.side_by_side
+    side_by_side = loop.side_by_side
 
     def pressing(trainers):
         run_chunk, calls = side_by_side(trainers), itertools.count(1)
@@ -388,10 +389,10 @@ def press_after(monkeypatch, chunk):
         run_chunk_and_press.lower = run_chunk.lower
         return run_chunk_and_press
 
-    monkeypatch.setattr(train, "side_by_side", pressing)
+    monkeypatch.setattr(loop, "side_by_side", pressing)
 
 
-@pytest.mark.parametrize("where", [(Trainer, "begin"), (train.report, "metric")], ids=["before the first step", "after the last"])
+@pytest.mark.parametrize("where", [(Trainer, "begin"), (loop.report, "metric")], ids=["before the first step", "after the last"])
 def test_ctrl_c_outside_the_steps_ends_with_130_and_no_traceback(tmp_path, monkeypatch, capsys, where):
     monkeypatch.setattr(*where, lambda *arguments: ctrl_c())
     assert main(command(tmp_path)) == 130

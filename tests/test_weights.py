@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from mplp_lite import Protocol, Stateless, mlp, weights
-from mplp_lite.folder import read_curve
-from mplp_lite.recipes import RECIPES, Recipe
+from mplp_lite.run.folder import read_curve
+from mplp_lite.run.recipes import RECIPES, Recipe
 from mplp_lite.weights import WeightsError
 
 PROTOCOL = Protocol(mlp(1, 1), Stateless(message=2, widths=(3,)))

@@ -13,20 +13,21 @@ import optax
 import pytest
 
 from helpers import jit, max_difference
-from mplp_lite import GRU, Protocol, meta, mlp, tasks, train, weights
+from mplp_lite import GRU, Protocol, meta, mlp, tasks, weights
 from mplp_lite.__main__ import main
-from mplp_lite.folder import Folder, RunError, read_curve
-from mplp_lite.grid import arms, groups
-from mplp_lite.recipes import RecipeError, find
-from mplp_lite.train import Trainer
+from mplp_lite.run import loop
+from mplp_lite.run.folder import Folder, RunError, read_curve
+from mplp_lite.run.grid import arms, groups
+from mplp_lite.run.loop import Trainer
+from mplp_lite.run.recipes import RecipeError, find
 
 SMALL = ["widths=1,4,1", "message=2", "hidden=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=8", "steps=10"]
 ON_DEVICES = """
 import json, sys
 import jax, numpy as np
-from mplp_lite.grid import arms, groups
-from mplp_lite.recipes import RecipeError, find
-from mplp_lite.trainer import Trainer, side_by_side
+from mplp_lite.run.grid import arms, groups
+from mplp_lite.run.recipes import RecipeError, find
+from mplp_lite.run.trainer import Trainer, side_by_side
 found = {"devices": len(jax.devices())}
 for devices in (1, 2, 8):
     trainer = Trainer(find("sinusoid").changed(json.loads(sys.argv[1])), 3, devices)
@@ -108,7 +109,7 @@ def files(folder):
 def no_metric():
     """Cards without a measured metric: measuring takes longer than these runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
+        patch.setattr(loop.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
         yield
 
 
@@ -116,13 +117,13 @@ def no_metric():
 def three(tmp_path_factory, no_metric, compiled):
     """The folder of seeds 4, 5 and 6, side by side, unbroken."""
     out = tmp_path_factory.mktemp("three")
-    train.train_arms(arms(TINY, [], range(4, 7), out), checkpoint_every=10, quiet=True)
+    loop.train_arms(arms(TINY, [], range(4, 7), out), checkpoint_every=10, quiet=True)
     return out
 
 
 def test_every_seed_trains_as_it_would_alone(three, no_metric, tmp_path):
     assert sorted(path.name for path in three.iterdir()) == ["seed-4", "seed-5", "seed-6"]
-    alone = train.train(TINY, 5, tmp_path, quiet=True)
+    alone = loop.train(TINY, 5, tmp_path, quiet=True)
     together = weights.load(three / "seed-5" / "rule", TINY.protocol)
     assert max_difference(together.trained, alone.trained) < 1e-5
     others = [weights.load(three / f"seed-{seed}" / "rule", TINY.protocol) for seed in (4, 6)]
@@ -152,9 +153,9 @@ def test_seeds_that_a_kill_left_at_different_steps_end_as_if_unbroken(three, no_
 
     monkeypatch.setattr(Folder, "save", save_or_die)
     with pytest.raises(KeyboardInterrupt):
-        train.train_arms(arms(TINY, [], range(4, 7), tmp_path), checkpoint_every=10, quiet=True)
+        loop.train_arms(arms(TINY, [], range(4, 7), tmp_path), checkpoint_every=10, quiet=True)
     monkeypatch.setattr(Folder, "save", save)
-    train.train_arms(arms(TINY, [], range(4, 7), tmp_path), checkpoint_every=10, quiet=True)
+    loop.train_arms(arms(TINY, [], range(4, 7), tmp_path), checkpoint_every=10, quiet=True)
     for seed in (4, 5, 6):
         assert files(tmp_path / f"seed-{seed}") == files(three / f"seed-{seed}")
 
@@ -220,12 +221,12 @@ def test_every_arm_trains_as_it_would_alone(no_metric, tmp_path, compiled):
     """
     axes = ["learning_rate=0.002,0.001", "hint=0.1", "episode_clip=0.0,0.003", "steps=10,20"]
     trained = arms(TINY.changed(["final_learning_rate=1e-4", "b2=0.9", "warmup=4"]), axes, [2], tmp_path / "grid")
-    train.train_arms(trained, quiet=True)
+    loop.train_arms(trained, quiet=True)
     rules = [weights.load(arm.out / "rule", arm.recipe.protocol).trained for arm in trained]
     apart = min(distance(one, other) for one, other in itertools.combinations(rules, 2))
     for number in (0, 3, 4, 7):
         arm = trained[number]
-        alone = train.train(arm.recipe, arm.seed, tmp_path / str(number), quiet=True)
+        alone = loop.train(arm.recipe, arm.seed, tmp_path / str(number), quiet=True)
         assert distance(rules[number], alone.trained) < 0.01 * apart
         assert weights.load_card(arm.out / "rule")["recipe"] == arm.recipe.as_dict()
 

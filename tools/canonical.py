@@ -52,28 +52,33 @@ def file_code(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def imports(source: str) -> set[str]:
-    """Dotted names that some code may import; relative ones are the package's."""
+def imports(source: str, package: str = PACKAGE) -> set[str]:
+    """Dotted names that some code may import; relative ones are looked up from `package`, where the code lives."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, [PACKAGE if node.level else None, node.module]))
+            above = package.split(".")[: 1 - node.level or None] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     return {name for name in names if name.partition(".")[0] == PACKAGE}
 
 
+def files_of(root: Path, name: str) -> set[Path]:
+    """The files that importing a dotted name runs: its module, and the `__init__` of every package on the way."""
+    parts = name.split(".")
+    packages = {root.joinpath(*parts[: k + 1], "__init__.py") for k in range(len(parts))}
+    return {path for path in (*packages, root.joinpath(*parts).with_suffix(".py")) if path.exists()}
+
+
 def reached(root: Path, cells: list[str]) -> set[Path]:
     """The package's modules that these cells import, and what those import in turn."""
-    found, waiting = set(), list(cells)
+    found, waiting = set(), [(cell, PACKAGE) for cell in cells]
     while waiting:
-        names = imports(waiting.pop())
-        names |= {f"{PACKAGE}.__init__"} if names else set()
-        paths = {root.joinpath(*name.split(".")).with_suffix(".py") for name in names}
-        new = {path for path in paths - found if path.exists()}
+        new = {path for name in imports(*waiting.pop()) for path in files_of(root, name)} - found
         found |= new
-        waiting += [path.read_text(encoding="utf8") for path in new]
+        waiting += [(path.read_text(encoding="utf8"), ".".join(path.parent.relative_to(root).parts)) for path in new]
     return found
 
 

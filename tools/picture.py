@@ -5,7 +5,8 @@ from pathlib import Path
 import jax
 
 import mplp_lite as mplp
-from mplp_lite import film, weights
+from mplp_lite import weights
+from mplp_lite.draw import film
 
 PICTURE = Path(__file__).resolve().parents[1] / "book" / "_static" / "learning.gif"
 

@@ -1,5 +1,6 @@
-"""One experiment as plain data, and what it is made of: protocol, tasks, meta-loss, optimiser (section 4)."""
+"""The experiments of section 4 by name, each as plain data, and what it is made of: protocol, tasks, meta-loss, optimiser."""
 
+import ast
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,10 +13,45 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from . import builders, data, meta, tasks
-from .learners import GRU, Learner, Stateless
-from .protocol import Protocol
-from .settings import RecipeError, check_field, read_value
+from .. import data, graph, meta, tasks
+from ..learners import GRU, Learner, Stateless
+from ..protocol import Protocol
+
+
+class RecipeError(ValueError):
+    """A recipe, or a field of one, that does not exist or cannot be."""
+
+
+_EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1"}
+
+
+def check_field(recipe: Any, field: str, holds: bool, wanted: str) -> None:
+    """Refuses the value of a field that does not hold.
+
+    Raises:
+        RecipeError: saying what was given and what is wanted.
+    """
+    if not holds:
+        raise RecipeError(f"{field}={getattr(recipe, field)!r} was given; it must be {wanted}.")
+
+
+def read_value(name: str, text: str, kind: type) -> Any:
+    """The value of type `kind` that was written as `text`.
+
+    Raises:
+        RecipeError: if it is none.
+    """
+    if kind is str:
+        return text
+    try:
+        value = ast.literal_eval(text)
+        value = float(value) if kind is float and type(value) is int else value
+    except (ValueError, SyntaxError):
+        value = None
+    if type(value) is not kind or (kind is tuple and not all(type(width) is int for width in value)):
+        raise RecipeError(f"{name}={text} was given; {name} takes a value like {_EXAMPLES[kind]}.")
+    return value
+
 
 LEARNERS = ("gru", "stateless")
 FAMILIES = ("sinusoids", "mnist")
@@ -117,8 +153,8 @@ class Recipe:
     @cached_property
     def protocol(self) -> Protocol:
         """What learns."""
-        graph = builders.mlp(*self.widths, activation=self.activation, loss=self.loss)
-        return Protocol(graph, self._learner(), self.sharing)
+        network = graph.mlp(*self.widths, activation=self.activation, loss=self.loss)
+        return Protocol(network, self._learner(), self.sharing)
 
     def _learner(self) -> Learner:
         if self.learner == "gru":
@@ -237,3 +273,70 @@ class Recipe:
             value = getattr(recipe, field.name)
             check_field(recipe, field.name, field.type is not int or type(value) is int, "a whole number")
         return recipe
+
+
+MNIST = Recipe(
+    "mnist-as-published",
+    "4.2, exactly",
+    family="mnist",
+    widths=(144, 50, 10),
+    activation="sigmoid",
+    loss="cross_entropy",
+    message=4,
+    hidden=7,
+    sharing="learners",
+    inner_steps=20,
+    inner_batch=8,
+    held_out=8,
+    outer_batch=1,
+    pool=16,
+    steps=5_000,
+    learning_rate=5e-4,
+    final_learning_rate=5e-4,
+    calibration_runs=5,
+    calibration_momentum=0.5,
+)
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "sinusoid",
+            "4.1.1, with an annealed learning rate, fresh priors, more data per meta-step, and meta-gradients clipped by episode",
+            first_scale=0.03,
+            held_out=64,
+            outer_batch=8,
+            pool=0,
+            steps=14_000,
+            learning_rate=4e-4,
+            warmup=100,
+            final_learning_rate=4e-6,
+            b2=0.99,
+            episode_clip=0.3,
+        ),
+        Recipe("sinusoid-as-published", "4.1.1, exactly"),
+        replace(
+            MNIST,
+            name="mnist",
+            section="4.2, with an annealed learning rate, fresh priors and more held-out images",
+            held_out=64,
+            pool=0,
+            steps=6_000,
+            learning_rate=7e-4,
+            warmup=100,
+            final_learning_rate=7e-6,
+            b2=0.99,
+        ),
+        MNIST,
+    )
+}
+
+
+def find(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        RecipeError: if there is none.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"There is no recipe {name!r}; there are {', '.join(RECIPES)}.")
+    return RECIPES[name]

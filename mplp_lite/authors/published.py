@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .learners import Stateless
-from .protocol import Protocol, Rule
-from .weights import WeightsError, from_named, named_leaves
+from ..learners import Stateless
+from ..protocol import Protocol, Rule
+from ..weights import WeightsError, from_named, named_leaves
 
 
 def _perceptron(prefix, layers, last_bias=True):

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .evaluate import Run
-from .graph import Graph
-from .tasks import Episode
+from ..evaluate import Run
+from ..graph import Graph
+from ..tasks import Episode
 
 INK, TRAIN, EVAL = "#222222", "#0072B2", "#D55E00"
 STYLE = {

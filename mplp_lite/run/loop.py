@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from . import hosts, memory, meta, report
+from .. import meta
+from ..protocol import Rule
+from . import hosts, memory, report
 from .folder import COLUMNS, Folder, RunError
 from .grid import Arm, groups
-from .protocol import Rule
 from .recipes import Recipe
 from .trainer import Trainer, side_by_side
 

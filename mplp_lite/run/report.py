@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import baselines, evaluate, weights
-from .protocol import Rule
-from .published import load_published
+from .. import baselines, evaluate, weights
+from ..authors.published import load_published
+from ..protocol import Rule
 from .recipes import Recipe, RecipeError
 
 

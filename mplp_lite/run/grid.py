@@ -5,8 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from .recipe import Recipe
-from .settings import RecipeError
+from .recipes import Recipe, RecipeError
 
 
 class Arm(NamedTuple):

@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import meta, weights
-from .protocol import Rule
+from .. import meta, weights
+from ..protocol import Rule
 from .recipes import Recipe
 
 COLUMNS = ("step", "loss", "hint", "held_out", "gradient", "skipped")

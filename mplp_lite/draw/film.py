@@ -9,10 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 
+from ..evaluate import Run, inner_run
+from ..protocol import Protocol, Rule, Trail
+from ..tasks import Episode
 from . import plots
-from .evaluate import Run, inner_run
-from .protocol import Protocol, Rule, Trail
-from .tasks import Episode
 
 HOLD, END = 4, 20
 

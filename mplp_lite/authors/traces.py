@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .builders import sequential
-from .learners import GRU, Stateless
-from .meta import MetaLoss
-from .network import State
-from .protocol import Protocol, Rule
+from ..graph import sequential
+from ..learners import GRU, Stateless
+from ..meta import MetaLoss
+from ..network import State
+from ..protocol import Protocol, Rule
+from ..tasks import Episode
+from ..weights import WeightsError, named_leaves, unpack
 from .published import read_bytes, unflatten
-from .tasks import Episode
-from .weights import WeightsError, named_leaves, unpack
 
 try:
     wide = jax.enable_x64

@@ -11,8 +11,8 @@ import numpy as np
 from jax import Array, Device
 from jax.sharding import NamedSharding, PartitionSpec
 
-from . import meta
-from .devices import device_mesh
+from .. import meta
+from ..meta import device_mesh
 from .folder import RunError
 from .memory import lean_jit
 from .recipes import Recipe
@@ -100,9 +100,7 @@ class Trainer:
         pool = meta.prior_pool(recipe.protocol, keys[1], recipe.pool)
         return meta.from_pool(pool, key, recipe.outer_batch)
 
-    def step(
-        self, state: meta.MetaState, number: Array, variant: Variant | None = None
-    ) -> tuple[meta.MetaState, dict[str, Array]]:
+    def step(self, state: meta.MetaState, number: Array, variant: Variant | None = None) -> tuple[meta.MetaState, dict[str, Array]]:
         """Meta-step `number`, counted from 0; with a variant, a step of the trainer that has it."""
         recipe, keys = self.as_variant(variant)
         prior_key, task_key, loss_key = jax.random.split(jax.random.fold_in(keys[2], number), 3)

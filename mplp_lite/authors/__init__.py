@@ -1,0 +1,1 @@
+"""The authors' published vectors, and traces of their code."""
