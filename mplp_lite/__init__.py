@@ -12,7 +12,10 @@ from .learners import GRU, Learner, Stateless
 from .network import State
 from .protocol import Protocol, Rule
 from .run import recipes
-from .weights import WeightsError, load, load_card, load_pretrained, pretrained, pretrained_path, save
+from .run.errors import Interrupted, RunError
+from .run.experiment import Experiment
+from .run.loop import Trained, train, train_seeds
+from .weights import WeightsError, load, load_card, load_pretrained, load_prior, pretrained, pretrained_path, save
 
 __version__ = _version("mplp-lite")
 
@@ -20,15 +23,19 @@ __all__ = [
     "GRU",
     "Arrow",
     "Backward",
+    "Experiment",
     "Forward",
     "Graph",
+    "Interrupted",
     "Learner",
     "Node",
     "Protocol",
     "Rule",
+    "RunError",
     "Seed",
     "State",
     "Stateless",
+    "Trained",
     "WeightsError",
     "baselines",
     "connect",
@@ -39,6 +46,7 @@ __all__ = [
     "load",
     "load_card",
     "load_pretrained",
+    "load_prior",
     "load_published",
     "load_published_prior",
     "losses",
@@ -52,5 +60,7 @@ __all__ = [
     "sequential",
     "standardize",
     "tasks",
+    "train",
+    "train_seeds",
     "walk",
 ]

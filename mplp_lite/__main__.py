@@ -10,9 +10,9 @@ import jax
 
 from . import weights
 from .authors import traces
-from .run import folder, grid, hosts, loop, recipes, report
+from .run import errors, grid, hosts, loop, recipes, report
 
-EXPECTED = (folder.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError, ModuleNotFoundError)
+EXPECTED = (errors.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError, ModuleNotFoundError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, hosts.HostLost):
             hosts.leave(2)
         return 2
-    except loop.Interrupted as stop:
+    except errors.Interrupted as stop:
         again = shlex.join(arguments or sys.argv[1:])
         print(f"mplp_lite: stopped, step {stop} is saved; go on with: python -m mplp_lite {again}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -75,9 +75,9 @@ def _connect(options):
     named = (options.host, options.coordinator)
     if options.hosts is None or options.hosts == "auto":
         if named != (None, None):
-            raise folder.RunError("--host and --coordinator were given without --hosts N; say how many hosts there are.")
+            raise errors.RunError("--host and --coordinator were given without --hosts N; say how many hosts there are.")
     elif None in named or options.host >= options.hosts:
-        raise folder.RunError(f"--hosts {options.hosts} needs --coordinator ADDRESS:PORT and --host I, from 0 to {options.hosts - 1}.")
+        raise errors.RunError(f"--hosts {options.hosts} needs --coordinator ADDRESS:PORT and --host I, from 0 to {options.hosts - 1}.")
     if options.hosts is not None:
         hosts.connect(options.coordinator, None if options.hosts == "auto" else options.hosts, options.host)
 

@@ -1,6 +1,6 @@
 """How well a rule teaches: whole inner runs on tasks it has never seen, and their statistics (section 4, Figure 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .network import Network, State
-from .tasks import Episode, Sinusoids
+from .episodes import Episode
+from .network import Data, Network, State
 
 AT_ONCE = 20
 """Runs computed together: more keep a machine busier, fewer need less memory."""
@@ -25,7 +25,7 @@ class Run(NamedTuple):
         eval_loss: on the held-out examples before and after each step, `(steps + 1,)`.
     """
 
-    predictions: Array
+    predictions: Data
     train_loss: Array
     eval_loss: Array
 
@@ -42,42 +42,72 @@ def inner_run(network: Network, rule: Any, state: State, episode: Episode) -> Ru
     Raises:
         ValueError, TypeError: see `Protocol.update`.
     """
-    held_out = episode.x_held_out, episode.y_held_out
+
+    def judged(state):
+        return network.predict(state, episode.x_held_out), network.loss(state, *episode.held_out)
 
     def step(state, t):
-        state, _ = network.update(rule, state, episode.xs[t], episode.ys[t])
-        record = network.predict(state, held_out[0]), _loss_so_far(network, state, episode, t), network.loss(state, *held_out)
-        return state, record
+        state, _ = network.update(rule, state, *episode.at(t))
+        return state, (judged(state), _loss_so_far(network, state, episode, t))
 
-    first = network.predict(state, held_out[0]), network.loss(state, *held_out)
-    _, (predictions, train_loss, eval_loss) = jax.lax.scan(step, state, jnp.arange(len(episode.xs)))
-    return Run(_prepend(first[0], predictions), train_loss, _prepend(first[1], eval_loss))
+    _, (later, train_loss) = jax.lax.scan(step, state, jnp.arange(episode.steps))
+    predictions, eval_loss = _prepend(judged(state), later)
+    return Run(predictions, train_loss, eval_loss)
 
 
 def _loss_so_far(network, state, episode, t):
     """Mean loss on the examples of steps 0..t."""
-    steps, batch = episode.xs.shape[:2]
-    flat = (values.reshape(steps * batch, -1) for values in (episode.xs, episode.ys))
-    per_example = sum(losses.mean(axis=-1) for losses in network.unit_losses(state, *flat).values())
-    seen = jnp.arange(steps * batch) < (t + 1) * batch
+    per_example = sum(losses.mean(axis=-1) for losses in network.unit_losses(state, *episode.seen).values())
+    seen = jnp.arange(episode.steps * episode.batch) < (t + 1) * episode.batch
     return per_example.mean(where=seen)
 
 
 def _prepend(first, rest):
-    return jnp.concatenate([first[None], rest])
+    return jax.tree.map(lambda one, others: jnp.concatenate([one[None], others]), first, rest)
 
 
-def sinusoid_runs(
-    network: Network, rule: Any, task: Sinusoids, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None
+def episode_runs(
+    network: Network,
+    rule: Any,
+    episode: Callable[[Array], Episode],
+    key: Array,
+    runs: int = 100,
+    prior: Mapping[str, Array] | None = None,
 ) -> Run:
-    """Inner runs on fresh sinusoids, judged on the grid `linspace(-5, 5, 100)`, all with a leading axis `(runs, ...)`.
-
-    The same key gives every network the same tasks, batches and priors.
+    """Inner runs on fresh episodes, all with a leading axis `(runs, ...)`; the same key gives every network the same episodes and priors.
 
     Args:
         network: a `Protocol`, or a baseline.
         rule: how to learn; `None` for baselines.
-        task: steps and batch of each run.
+        episode: draws an episode with a key.
+        key: draws episodes and priors.
+        runs: how many, `>= 1`.
+        prior: where all runs start; fresh random priors by default.
+
+    Raises:
+        ValueError: if `runs < 1`.
+    """
+    keys = jax.vmap(jax.random.split)(_run_keys(key, runs))
+    return _episode_runs(network, rule, jax.vmap(episode)(keys[:, 0]), keys[:, 1], prior)
+
+
+@partial(jax.jit, static_argnames="network")
+def _episode_runs(network, rule, episodes, prior_keys, prior):
+    def one(start):
+        episode, key = start
+        parameters = network.prior(key) if prior is None else prior
+        return inner_run(network, rule, network.begin(parameters, episode.batch), episode)
+
+    return jax.lax.map(one, (episodes, prior_keys), batch_size=AT_ONCE)
+
+
+def sinusoid_runs(network: Network, rule: Any, task: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None) -> Run:
+    """`episode_runs` on fresh sinusoids, judged on the grid `linspace(-5, 5, 100)`.
+
+    Args:
+        network: a `Protocol`, or a baseline.
+        rule: how to learn; `None` for baselines.
+        task: `tasks.Sinusoids`: steps and batch of each run.
         key: draws tasks and priors.
         runs: how many, `>= 1`.
         prior: where all runs start; fresh random priors by default.
@@ -85,17 +115,7 @@ def sinusoid_runs(
     Raises:
         ValueError: if `runs < 1`.
     """
-    return _sinusoid_runs(network, rule, task, _run_keys(key, runs), prior)
-
-
-@partial(jax.jit, static_argnames=("network", "task"))
-def _sinusoid_runs(network, rule, task, keys, prior):
-    def one(key):
-        task_key, prior_key = jax.random.split(key)
-        start = network.prior(prior_key) if prior is None else prior
-        return inner_run(network, rule, network.begin(start, task.batch), task.evaluation_episode(task_key))
-
-    return jax.lax.map(one, keys, batch_size=AT_ONCE)
+    return episode_runs(network, rule, task.evaluation_episode, key, runs, prior)
 
 
 def _run_keys(key, runs):
@@ -114,10 +134,21 @@ def summary(losses: Array) -> dict[str, list[float]]:
     return {name: [float(f"{value:.6g}") for value in of(np.asarray(losses), axis=0)] for name, of in statistics.items()}
 
 
-def classification_runs(network: Network, rule: Any, train, test, key: Array, steps: int = 20, batch: int = 8, runs: int = 100) -> Array:
-    """Which test images are classified right, before and after each inner step, `(runs, steps + 1, n)`, from fresh random priors.
+def classification_runs(
+    network: Network,
+    rule: Any,
+    train: tuple[Array, Array],
+    test: tuple[Array, Array],
+    key: Array,
+    steps: int = 20,
+    batch: int = 8,
+    runs: int = 100,
+    prior: Mapping[str, Array] | None = None,
+) -> Array:
+    """Which test images are classified right, before and after each inner step, `(runs, steps + 1, n)`, on `steps * batch` different
+    training images, each seen once.
 
-    Their mean over the last axis is the accuracy on the whole test part. Each run sees `steps * batch` different training images once.
+    Their mean over the last axis is the accuracy on the whole test part.
 
     Args:
         network: a `Protocol`, or a baseline.
@@ -128,18 +159,19 @@ def classification_runs(network: Network, rule: Any, train, test, key: Array, st
         steps: inner steps.
         batch: images per inner step.
         runs: how many, `>= 1`.
+        prior: where all runs start; fresh random priors by default.
 
     Raises:
         ValueError: if the training part is smaller than a run, or `runs < 1`.
     """
     if steps * batch > len(train[0]):
         raise ValueError(f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given.")
-    one = partial(_classification_run, network, rule, train, test, steps, batch)
+    one = partial(_classification_run, network, rule, train, test, prior, steps, batch)
     return jax.lax.map(one, _run_keys(key, runs))
 
 
 @partial(jax.jit, static_argnames=("network", "steps", "batch"))
-def _classification_run(network, rule, train, test, steps, batch, key):
+def _classification_run(network, rule, train, test, prior, steps, batch, key):
     image_key, prior_key = jax.random.split(key)
     chosen = jax.random.permutation(image_key, len(train[0]))[: steps * batch].reshape(steps, batch)
 
@@ -150,7 +182,7 @@ def _classification_run(network, rule, train, test, steps, batch, key):
         state, _ = network.update(rule, state, train[0][indices], train[1][indices])
         return state, right(state)
 
-    start = network.init(prior_key, batch)
+    start = network.init(prior_key, batch) if prior is None else network.begin(prior, batch)
     return _prepend(right(start), jax.lax.scan(step, start, chosen)[1])
 
 

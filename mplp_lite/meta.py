@@ -13,9 +13,9 @@ from jax import Array, Device
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
+from .episodes import Episode
 from .network import State
 from .protocol import Protocol, Rule
-from .tasks import Episode
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,29 @@ class MetaLoss:
                 raise ValueError(f"{name}={value} was given; it must lie in [{low}, {high}].")
 
     def __call__(self, protocol: Protocol, rule: Rule, prior: Mapping[str, Array], episode: Episode, key: Array) -> tuple[Array, dict]:
-        """The meta-loss of one inner run from `prior`, `()`, and its parts by name; `key` draws what is to be remembered."""
-        steps, batch = episode.xs.shape[:2]
+        """The meta-loss of one inner run from `prior`, `()`, and its parts by name, `()` each.
+
+        The parts are `hint`, `held_out` and, where they have a weight, `remember` and `delta`; `key` draws what is to be remembered.
+        """
         inner = partial(self._inner_step, protocol, rule, episode)
-        keys = jax.random.split(key, steps)
+        keys = jax.random.split(key, episode.steps)
         scanned = jax.checkpoint(inner) if self.remat else inner
-        state, parts = jax.lax.scan(scanned, protocol.begin(prior, batch), (jnp.arange(steps), keys))
+        state, parts = jax.lax.scan(scanned, protocol.begin(prior, episode.batch), (jnp.arange(episode.steps), keys))
         parts = {name: value.mean() for name, value in parts.items()}
-        parts["held_out"] = protocol.loss(state, episode.x_held_out, episode.y_held_out)
-        hints = (1 - self.remember) * parts["hint"] + self.remember * parts["remember"]
+        parts["held_out"] = protocol.loss(state, *episode.held_out)
+        hints = (1 - self.remember) * parts["hint"] + self.remember * parts.get("remember", 0.0)
         total = self.hint * hints + (1 - self.hint) * parts["held_out"]
-        return total + self.delta_penalty * steps * parts["delta"], parts
+        return total + self.delta_penalty * episode.steps * parts.get("delta", 0.0), parts
 
     def _inner_step(self, protocol, rule, episode, state, step_and_key):
         step, key = step_and_key
-        x, y = episode.xs[step], episode.ys[step]
+        x, y = episode.at(step)
         state, trail = protocol.update(rule, state, x, y)
-        parts = {"hint": protocol.loss(state, x, y), "delta": delta_size(trail)}
+        parts = {"hint": protocol.loss(state, x, y)}
         if self.remember:
             parts["remember"] = _remembered_loss(protocol, episode, state, step, key)
-        else:
-            parts["remember"] = jnp.zeros_like(parts["hint"])
+        if self.delta_penalty:
+            parts["delta"] = delta_size(trail)
         return state, parts
 
 
@@ -75,10 +77,9 @@ def delta_size(trail: Mapping[str, Mapping[str, Array]]) -> Array:
 
 def _remembered_loss(protocol: Protocol, episode: Episode, state: State, step: Array, key: Array) -> Array:
     """The loss on examples of earlier steps; zero at the first step, which has none."""
-    batch = episode.xs.shape[1]
-    chosen = jax.random.randint(key, (batch,), 0, jnp.maximum(1, step * batch))
-    xs, ys = (values.reshape(-1, values.shape[-1]) for values in (episode.xs, episode.ys))
-    return jnp.where(step > 0, protocol.loss(state, xs[chosen], ys[chosen]), 0.0)
+    chosen = jax.random.randint(key, (episode.batch,), 0, jnp.maximum(1, step * episode.batch))
+    x, y = jax.tree.map(lambda values: values[chosen], episode.seen)
+    return jnp.where(step > 0, protocol.loss(state, x, y), 0.0)
 
 
 def normalize_per_tensor(eps: float = 1e-8) -> optax.GradientTransformation:
@@ -170,10 +171,14 @@ def episode_gradients(
 def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
     """The mean over the leading axis, of gradients whose global norm is brought down to `clip` where it is above."""
     _, restore = ravel_pytree(jax.tree.map(lambda values: values[0], gradients))
+    return restore(_clipped_mean_row(gradients, clip))
+
+
+def _clipped_mean_row(gradients, clip):
     rows = jax.vmap(lambda gradient: ravel_pytree(gradient)[0])(gradients)
     norms = jnp.linalg.norm(rows, axis=1)
     shares = jnp.ones_like(norms) if clip is None else jnp.minimum(1.0, clip / norms)
-    return restore((shares[:, None] * rows).mean(axis=0))  # no matrix product: accelerators would round its factors
+    return (shares[:, None] * rows).mean(axis=0)  # no matrix product: accelerators would round its factors
 
 
 def meta_step(
@@ -208,17 +213,16 @@ def meta_step(
 
     def mean(*args):
         gradients, metrics = episode_gradients(protocol, meta_loss, *args, microbatch)
-        return clipped_mean(gradients, clip), jax.tree.map(jnp.mean, metrics)
+        return _clipped_mean_row(gradients, clip), jax.tree.map(jnp.mean, metrics)
 
-    keys = jax.random.split(key, episodes.xs.shape[0])
+    keys = jax.random.split(key, len(jax.tree.leaves(episodes)[0]))
     shared_out = mean if devices is None else over_devices(mean, devices)
     gradient, metrics = shared_out(state.trained, state.rule, priors, episodes, keys)
-    gradient_row = ravel_pytree(gradient)[0]
     row, restore = ravel_pytree(state.trained)
-    updates, optimizer_state = meta_optimizer(optimizer, restore).update(gradient_row, state.optimizer, row)
+    updates, optimizer_state = meta_optimizer(optimizer, restore).update(gradient, state.optimizer, row)
     trained = restore(row + updates)
     prior = trained.pop("prior", None)
-    metrics["gradient"] = jnp.linalg.norm(gradient_row)
+    metrics["gradient"] = jnp.linalg.norm(gradient)
     return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
 
 

@@ -1,68 +1,194 @@
-"""Families of tasks for the inner loop (section 4). A task family draws episodes; an episode is one inner run."""
+"""Families of tasks for the inner loop (section 4). A task family draws episodes, and may say how networks are judged on it.
 
-from dataclasses import dataclass
-from typing import NamedTuple
+A task of your own is any object with `episode(key) -> Episode`. If it also has `judge(network, rule, key, runs, prior)`, that is how a
+finished rule is measured; see `judge`. Register it as a pytree (`jax.tree_util.register_dataclass`) if it holds much data: what is
+compiled then takes the data as arguments instead of holding a copy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from . import evaluate
 from .checks import check_sizes
+from .episodes import Episode
+from .network import Data, Network
+
+__all__ = ["Drawn", "Episode", "Examples", "Images", "Sinusoids", "Task", "judge"]
 
 
-class Episode(NamedTuple):
-    """The data of one inner run.
+class Task(Protocol):
+    """Whatever draws episodes."""
 
-    Attributes:
-        xs: inputs, `(steps, b, units)`.
-        ys: targets, `(steps, b, units)`.
-        x_held_out: inputs the network never learns from, `(n, units)`.
-        y_held_out: their targets, `(n, units)`.
+    def episode(self, key: Array) -> Episode:
+        """One episode; pure, so that jax can trace it. All of them have the same shapes."""
+
+
+def judge(
+    task: Task, network: Network, rule: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    """How well a network learns a family of tasks, `(runs, steps + 1)` per quantity, the most telling one first.
+
+    As the task says; one that does not say is judged by the loss on what its episodes hold out.
+
+    Args:
+        task: the family.
+        network: a `Protocol`, or a baseline.
+        rule: how to learn; `None` for baselines.
+        key: draws episodes and priors: the same ones for every network.
+        runs: how many, `>= 1`.
+        prior: where all runs start; fresh random priors by default.
+
+    Raises:
+        ValueError: if `runs < 1`.
     """
-
-    xs: Array
-    ys: Array
-    x_held_out: Array
-    y_held_out: Array
+    if hasattr(task, "judge"):
+        return task.judge(network, rule, key, runs, prior)
+    return {"eval_loss": evaluate.episode_runs(network, rule, task.episode, key, runs, prior).eval_loss}
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Labelled images: an episode learns from some, each seen once, and is judged on others (section 4.2).
+class Examples:
+    """Examples in arrays: an episode learns from some, each seen once, and is judged on others.
 
     Attributes:
-        images: `(n, units)`.
-        labels: one-hot, `(n, classes)`.
+        x: inputs, `(n, units)`, or a dictionary of such by node.
+        y: targets, likewise; classes are one-hot.
         steps: inner steps.
-        batch: images per inner step.
-        held_out: images held out.
+        batch: examples per inner step.
+        held_out: examples held out.
+        test: inputs and targets that no episode ever draws, for `judge`; `None`: it takes what episodes hold out.
 
     Raises:
-        ValueError: if a size is no positive whole number, or an episode needs more images than there are.
+        ValueError: if a size is no positive whole number, arrays differ in length, or an episode needs more examples than there are.
+        TypeError: if something is no array of floats.
     """
 
-    images: Array
-    labels: Array
+    x: Data
+    y: Data
     steps: int = 20
     batch: int = 8
     held_out: int = 8
+    test: tuple[Data, Data] | None = None
 
     def __post_init__(self):
         check_sizes(steps=self.steps, batch=self.batch, held_out=self.held_out)
-        if self.needed > len(self.images):
-            raise ValueError(f"An episode needs {self.needed} images, but only {len(self.images)} were given; ask for fewer.")
+        there = _length("x and y", self.x, self.y)
+        if self.needed > there:
+            raise ValueError(f"An episode needs {self.needed} examples, but only {there} were given; ask for fewer.")
+        if self.test is not None:
+            _length("The test part", *self.test)
 
     @property
     def needed(self) -> int:
-        """Images per episode."""
+        """Examples per episode."""
         return self.steps * self.batch + self.held_out
 
     def episode(self, key: Array) -> Episode:
-        """Different images, drawn without replacement."""
-        chosen = jax.random.permutation(key, len(self.images))[: self.needed]
+        """Different examples, drawn without replacement."""
+        chosen = jax.random.permutation(key, len(jax.tree.leaves(self.x)[0]))[: self.needed]
         inner, held_out = jnp.split(chosen, [self.steps * self.batch])
         inner = inner.reshape(self.steps, self.batch)
-        return Episode(self.images[inner], self.labels[inner], self.images[held_out], self.labels[held_out])
+        return Episode(*_at(inner, (self.x, self.y)), *_at(held_out, (self.x, self.y)))
+
+    def judge(self, network: Network, rule: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """The loss on the test part, or on held-out examples where there is none; see `judge`."""
+        if self.test is None:
+            return {"eval_loss": evaluate.episode_runs(network, rule, self.episode, key, runs, prior).eval_loss}
+
+        def tested(key):
+            return self.episode(key)._replace(x_held_out=self.test[0], y_held_out=self.test[1])
+
+        return {"test_loss": evaluate.episode_runs(network, rule, tested, key, runs, prior).eval_loss}
+
+
+def _at(places, data):
+    return jax.tree.map(lambda values: values[places], data)
+
+
+def _length(what, *trees):
+    """How many examples the arrays hold."""
+    leaves = jax.tree.leaves(trees)
+    for leaf in leaves:
+        if not jnp.issubdtype(getattr(leaf, "dtype", type(None)), jnp.floating):
+            given = getattr(leaf, "dtype", type(leaf).__name__)
+            raise TypeError(f"{what} hold {given}, but examples are arrays of floats; convert them, classes to one-hot rows.")
+    lengths = {len(leaf) for leaf in leaves}
+    if len(lengths) != 1:
+        raise ValueError(f"{what} hold {sorted(lengths)} examples; give each input the target that belongs to it.")
+    return lengths.pop()
+
+
+class Images(Examples):
+    """Labelled images, judged by how many are classified right (section 4.2); attributes as in `Examples`, labels one-hot."""
+
+    @property
+    def images(self) -> Array:
+        """`(n, units)`."""
+        return self.x
+
+    @property
+    def labels(self) -> Array:
+        """One-hot, `(n, classes)`."""
+        return self.y
+
+    def judge(self, network, rule, key, runs=100, prior=None):
+        """Accuracy on all test images, and on 100 drawn for each run and step, as the paper counts it; see `judge`."""
+        if self.test is None:
+            return super().judge(network, rule, key, runs, prior)
+        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, self.steps, self.batch, runs, prior)
+        hundred = min(100, right.shape[-1])
+        sampled = evaluate.sampled_accuracy(right, jax.random.fold_in(key, 1), hundred)
+        return {"accuracy": right.mean(-1), f"accuracy_on_{hundred}": sampled}
+
+
+def _with_arrays_as_leaves(kind):
+    """Makes a task a pytree of its data; unlike `register_dataclass` it does not check what jax puts in their place."""
+    arrays, sizes = ("x", "y", "test"), ("steps", "batch", "held_out")
+    assert {field.name for field in fields(kind)} == {*arrays, *sizes}
+
+    def unflatten(sizes_given, leaves):
+        task = object.__new__(kind)
+        vars(task).update(zip((*arrays, *sizes), (*leaves, *sizes_given), strict=True))
+        return task
+
+    jax.tree_util.register_pytree_node(
+        kind, lambda task: ([getattr(task, name) for name in arrays], tuple(getattr(task, name) for name in sizes)), unflatten
+    )
+
+
+_with_arrays_as_leaves(Examples)
+_with_arrays_as_leaves(Images)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Episodes that a function of your own draws with numpy, outside of jax: from files, from a simulator.
+
+    It is called once per episode, with a generator seeded by the episode's key, so that runs resume exactly.
+
+    Attributes:
+        draw: from a `numpy.random.Generator` to an `Episode` of float arrays with the same shapes every time; or a generator function,
+            whose first episode is taken.
+    """
+
+    draw: Callable[[np.random.Generator], Episode | Iterator[Episode]]
+
+    def episode(self, key: Array) -> Episode:
+        """One episode."""
+        seed = jax.random.bits(key, (4,))
+        shapes = jax.tree.map(lambda values: jax.ShapeDtypeStruct(values.shape, values.dtype), self._drawn(np.zeros(4, np.uint32)))
+        return jax.pure_callback(self._drawn, shapes, seed, vmap_method="sequential")
+
+    def _drawn(self, seed):
+        drawn = self.draw(np.random.default_rng(np.asarray(seed)))
+        drawn = drawn if isinstance(drawn, Episode) else next(iter(drawn))
+        return jax.tree.map(lambda values: np.asarray(values, jnp.result_type(float)), drawn)
 
 
 @dataclass(frozen=True)
@@ -105,3 +231,8 @@ class Sinusoids:
         amplitude_key, phase_key = jax.random.split(key)
         amplitude = jax.random.uniform(amplitude_key, minval=0.1, maxval=0.5)
         return amplitude, jax.random.uniform(phase_key, minval=0.0, maxval=jnp.pi)
+
+    def judge(self, network: Network, rule: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """The loss on the grid, and on all points seen so far; see `judge`."""
+        found = evaluate.sinusoid_runs(network, rule, self, key, runs, prior)
+        return {"eval_loss": found.eval_loss, "train_loss": found.train_loss}

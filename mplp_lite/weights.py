@@ -170,16 +170,34 @@ def load(path: str | Path, protocol: Protocol) -> Rule:
         FileNotFoundError: if the rule or its card is missing.
         WeightsError: if the file is damaged, not the one its card describes, or made for another protocol.
     """
-    path = _beside(path, ".npz")
+    return _load(_beside(path, ".npz"), jax.eval_shape(protocol.new_rule, jax.random.key(0)))
+
+
+def _load(path, template):
     content, card = _read(path), load_card(path)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise WeightsError(f"{path.name} is not the file its card describes (sha256 differs); fetch or train it again.")
-    return from_named(jax.eval_shape(protocol.new_rule, jax.random.key(0)), unpack(content, path.name))
+    return from_named(template, unpack(content, path.name))
+
+
+def prior_path(rule: str | Path) -> Path:
+    """Where the prior lies that was learned with the rule at `rule`: beside it, as `NAME.prior.npz`."""
+    return _beside(rule, ".prior.npz")
+
+
+def load_prior(rule: str | Path, protocol: Protocol) -> dict[str, Array]:
+    """The prior that was learned jointly with the rule saved at `rule` (section 4.1.2).
+
+    Raises:
+        FileNotFoundError, WeightsError: see `load`.
+    """
+    return _load(prior_path(rule), jax.eval_shape(protocol.prior, jax.random.key(0)))
 
 
 def pretrained() -> list[str]:
     """Names of the rules that come with the package."""
-    return sorted(file.name.removesuffix(".npz") for file in _shipped().iterdir() if file.name.endswith(".npz"))
+    names = (file.name.removesuffix(".npz") for file in _shipped().iterdir() if file.name.endswith(".npz"))
+    return sorted(name for name in names if not name.endswith(".prior"))
 
 
 def load_pretrained(name: str, protocol: Protocol) -> Rule:

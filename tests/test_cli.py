@@ -9,6 +9,7 @@ import pytest
 from mplp_lite import recipes, weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import loop, report
+from mplp_lite.run.experiment import Experiment
 
 COMMANDS = ["train", "evaluate", "list", "verify"]
 
@@ -104,7 +105,7 @@ def in_folder(tmp_path, monkeypatch):
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_what_cannot_be_done_ends_with_2_and_one_line(arguments, named, in_folder, monkeypatch, capsys):
-    monkeypatch.setattr(recipes.Recipe, "first_rule", lambda recipe, key: pytest.fail("it began to train"))
+    monkeypatch.setattr(Experiment, "begin", lambda *_: pytest.fail("it began to train"))
     before = in_folder()
     assert main(arguments) == 2
     output = capsys.readouterr()

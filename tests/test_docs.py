@@ -18,7 +18,7 @@ PACKAGE = Path(mplp_lite.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE_OUT = (
     ("checks", "nodes", "losses", "graph", "network", "standardize", "blocks", "learners", "protocol"),  # the protocol
-    ("baselines", "data", "descent", "evaluate", "meta", "quick", "tasks", "weights"),  # what trains it, and what judges it
+    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meta", "quick", "tasks", "weights"),  # what trains and judges it
     ("authors", "draw", "run"),  # a folder each
     ("__init__", "__main__"),
 )
@@ -97,10 +97,11 @@ def place(path):
 def test_imports_lead_from_outside_to_the_core(path):
     """The protocol's modules import only what stands before them; a further ring all that lies inside it, and its own."""
     package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
-    used = {file for name in imports(path.read_text(), package) for file in files_of(PACKAGE.parent, name)}
+    files = {file for name in imports(path.read_text(), package) for file in files_of(PACKAGE.parent, name)}
     ring, position = place(path)
-    outside = [file.stem for file in used - {path, PACKAGE / "__init__.py"} if place(file)[0] > ring or (ring == 0 and place(file) > (ring, position))]
-    assert outside == []
+    used = {file: place(file) for file in files - {path, PACKAGE / "__init__.py"}}
+    assert [file.stem for file, (its_ring, _) in used.items() if its_ring > ring] == []
+    assert [file.stem for file, its_place in used.items() if ring == 0 and its_place > (ring, position)] == []
 
 
 def test_importing_the_package_is_light():

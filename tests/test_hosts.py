@@ -15,7 +15,8 @@ from helpers import max_difference
 from mplp_lite import weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import hosts, loop
-from mplp_lite.run.folder import Folder, RunError, read_curve
+from mplp_lite.run.errors import RunError
+from mplp_lite.run.folder import Folder, read_curve
 from mplp_lite.run.recipes import find
 
 SMALL = ["widths=1,4,1", "message=2", "hidden=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=2"]

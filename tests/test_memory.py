@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from mplp_lite.run import loop, memory
-from mplp_lite.run.folder import RunError
+from mplp_lite.run.errors import RunError
 from mplp_lite.run.recipes import find
 
 MIB = 1024**2

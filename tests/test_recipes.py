@@ -47,6 +47,7 @@ GOOD = {
     "episode_clip=0.3": 0.3,
     "calibration_runs=3": 3,
     "calibration_momentum=0.5": 0.5,
+    "learn_prior=True": True,
 }
 
 
@@ -269,7 +270,7 @@ def test_the_optimizer_normalises_each_tensor_and_then_follows_adam():
 def test_the_first_rule_is_calibrated_run_by_run():
     assignments = ["widths=1,1", "learner=stateless", "message=1", "inner_steps=2", "inner_batch=4", "calibration_runs=2"]
     recipe = PLAIN.changed([*assignments, "calibration_momentum=0.5"])
-    found = recipe.first_rule(jax.random.key(0))
+    found = recipe.experiment.first_rule(jax.random.key(0))
     keys = jax.random.split(jax.random.key(0), 3)
     expected = recipe.protocol.new_rule(keys[0])
     for key in keys[1:]:

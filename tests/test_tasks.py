@@ -113,7 +113,7 @@ def test_another_key_draws_other_images():
 
 @pytest.mark.parametrize(
     ("sizes", "sentence"),
-    [((0, 3, 4), "steps=0 was given"), ((2, 1.5, 4), "batch=1.5 was given"), ((5, 5, 6), "needs 31 images, but only 30")],
+    [((0, 3, 4), "steps=0 was given"), ((2, 1.5, 4), "batch=1.5 was given"), ((5, 5, 6), "needs 31 examples, but only 30")],
 )
 def test_images_refuse_what_cannot_be(sizes, sentence):
     with pytest.raises(ValueError, match=sentence):

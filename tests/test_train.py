@@ -25,8 +25,9 @@ import pytest
 from mplp_lite import recipes, tasks, weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import loop
-from mplp_lite.run.folder import Folder, RunError
-from mplp_lite.run.loop import CHUNK, Interrupted, Trainer
+from mplp_lite.run.errors import Interrupted, RunError
+from mplp_lite.run.folder import Folder
+from mplp_lite.run.loop import CHUNK, Trainer
 
 TINY = "widths=1,1 learner=stateless message=1 inner_steps=2 inner_batch=3 held_out=3 outer_batch=1 warmup=0 pool=2".split()
 STEPS = 55  # five chunks and a half
@@ -96,7 +97,7 @@ def compile_once(compiled):
 @pytest.fixture
 def no_metric(monkeypatch):
     """A card without a measured metric: measuring takes longer than these runs."""
-    monkeypatch.setattr(loop.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
+    monkeypatch.setattr(loop.report, "metric", lambda *_, **__: {"name": "none", "mean": 0.0, "sd": 0.0})
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def plain(tmp_path_factory):
     """The same, saved at every 20 steps and without a measured metric."""
     out = tmp_path_factory.mktemp("plain")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
+        patch.setattr(loop.report, "metric", lambda *_, **__: {"name": "none", "mean": 0.0, "sd": 0.0})
         run(out)
     return out
 

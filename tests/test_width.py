@@ -16,7 +16,8 @@ from helpers import jit, max_difference
 from mplp_lite import GRU, Protocol, meta, mlp, tasks, weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import loop
-from mplp_lite.run.folder import Folder, RunError, read_curve
+from mplp_lite.run.errors import RunError
+from mplp_lite.run.folder import Folder, read_curve
 from mplp_lite.run.grid import arms, groups
 from mplp_lite.run.loop import Trainer
 from mplp_lite.run.recipes import RecipeError, find
@@ -109,7 +110,7 @@ def files(folder):
 def no_metric():
     """Cards without a measured metric: measuring takes longer than these runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.report, "metric", lambda recipe, rule: {"name": "none", "mean": 0.0, "sd": 0.0})
+        patch.setattr(loop.report, "metric", lambda *_, **__: {"name": "none", "mean": 0.0, "sd": 0.0})
         yield
 
 

@@ -1,7 +1,6 @@
 """Where a run lives on disk: checkpoints, learning curve, finished rule; all written atomically."""
 
 import csv
-import fcntl
 import io
 import json
 import platform
@@ -15,28 +14,30 @@ import jax
 import numpy as np
 
 from .. import meta, weights
-from ..protocol import Rule
+from .errors import RunError
+from .experiment import Experiment
 from .recipes import Recipe
 
-COLUMNS = ("step", "loss", "hint", "held_out", "gradient", "skipped")
-
-
-class RunError(RuntimeError):
-    """A run that cannot start or go on, and why."""
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows has no locks of this kind: there, two runs in one folder go unnoticed
+    fcntl = None
 
 
 @dataclass(frozen=True)
 class Folder:
     """Where a run lives: `checkpoint.npz`, `curve.csv`, and at the end `rule.npz` with its card `rule.json`.
 
+    A prior that was learned with the rule is `rule.prior.npz`, with a card of its own.
+
     Attributes:
         path: the folder; made if it is missing.
-        recipe: what is trained there.
+        recipe: what is trained there: a `Recipe` or an `Experiment`.
         seed: what it is trained with.
     """
 
     path: Path
-    recipe: Recipe
+    recipe: Recipe | Experiment
     seed: int
 
     @property
@@ -54,6 +55,11 @@ class Folder:
         """The finished rule."""
         return self.path / "rule.npz"
 
+    @property
+    def prior(self) -> Path:
+        """The prior that was learned with it."""
+        return weights.prior_path(self.rule)
+
     @contextmanager
     def locked(self):
         """Keeps a second run out of the folder.
@@ -68,7 +74,8 @@ class Folder:
             raise RunError(f"Cannot write in {self.path} ({error.strerror}); choose another --out.") from error
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise RunError(f"Another run is at work in {self.path}; choose another --out or wait for it.") from error
             except OSError as error:
@@ -78,14 +85,18 @@ class Folder:
 
     def _sweep(self):
         """Removes what a kill in the middle of a write left behind."""
-        for target in (self.checkpoint, self.curve, self.rule, self.rule.with_suffix(".json")):
+        for target in (
+            self.checkpoint,
+            self.curve,
+            *(path.with_suffix(end) for path in (self.rule, self.prior) for end in (".npz", ".json")),
+        ):
             for leftover in self.path.glob(f".{target.name}.*"):
                 leftover.unlink(missing_ok=True)
 
     @property
     def run(self) -> dict[str, Any]:
         """What tells this run from others, as JSON can hold it."""
-        return {"recipe": self.recipe.as_dict(), "seed": self.seed}
+        return {**self.recipe.about, "seed": self.seed}
 
     def save(self, step: int, state: meta.MetaState, rows: list[dict]) -> None:
         """Writes curve and checkpoint, each atomically.
@@ -112,7 +123,9 @@ class Folder:
             arrays = weights.unpack(self.checkpoint.read_bytes(), str(self.checkpoint))
             about = json.loads(str(arrays.pop("about")))
             self._check_same_run(about)
-            state, step = weights.from_named(template, arrays), int(about["step"]) + 0 * about["step"]
+            state, step = weights.from_named(template, arrays), about["step"]
+            if type(step) is not int:
+                raise ValueError(f"its step is {step!r}, not a whole number")
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.checkpoint} is no good checkpoint ({error}); move it away to start anew.") from error
         try:
@@ -123,32 +136,45 @@ class Folder:
             raise RunError(f"{self.curve} is no good learning curve ({error}); move the checkpoint away to start anew.") from error
         return step, state, rows
 
-    def finish(self, rule: Rule, card: dict[str, Any]) -> None:
-        """Writes the rule and its card.
+    def finish(self, state: meta.MetaState, card: dict[str, Any]) -> dict[str, Any]:
+        """Writes the rule, and the prior if one was learned, with their card; gives the card.
 
         Raises:
             OSError: if that fails.
         """
-        weights.save(self.rule, rule, {**self.run, "steps": self.recipe.steps, "versions": versions(), **card})
+        card = {**self.run, "steps": self.recipe.steps, "versions": versions(), **card}
+        if state.prior is not None:
+            weights.save(self.prior, state.prior, card)
+        weights.save(self.rule, state.rule, card)
+        return card
 
     def _check_same_run(self, about):
-        ours = {**self.recipe.as_dict(), "seed": self.seed}
-        theirs = {**about["recipe"], "seed": about["seed"]}
-        different = [f"{key} {theirs.get(key)!r}, not {value!r}" for key, value in ours.items() if theirs.get(key) != value]
+        ours, theirs = dict(_told(self.run)), dict(_told({key: about[key] for key in self.run}))
+        keys = [*ours, *(key for key in theirs if key not in ours)]
+        different = [f"{key} {theirs.get(key)!r}, not {ours.get(key)!r}" for key in keys if theirs.get(key) != ours.get(key)]
         if different:
-            raise RunError(f"{self.path} holds a run with {'; '.join(different)}; repeat its settings or choose another --out.")
+            raise RunError(f"{self.path} holds a run with {'; '.join(different[:5])}; repeat its settings or choose another --out.")
+
+
+def _told(about, inside=""):
+    """What tells a run from others, setting by setting: dotted names and values."""
+    for key, value in about.items():
+        if isinstance(value, dict):
+            yield from _told(value, f"{inside}{key}." if inside or key not in ("recipe", "experiment") else "")
+        else:
+            yield f"{inside}{key}", value
 
 
 def _to_csv(rows):
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """The rows of a learning curve, by column: see `COLUMNS`."""
+    """The rows of a learning curve, by column: `step`, `loss`, the loss's parts, norm of the `gradient`, steps `skipped` so far."""
     with open(path, newline="") as file:
         return [{key: (int if key in ("step", "skipped") else float)(value) for key, value in row.items()} for row in csv.DictReader(file)]
 

@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from .experiment import Experiment
 from .recipes import Recipe, RecipeError
 
 
@@ -12,12 +13,12 @@ class Arm(NamedTuple):
     """One meta-training: what is trained, from which seed, and where it is kept.
 
     Attributes:
-        recipe: what is trained.
+        recipe: what is trained: a `Recipe` or an `Experiment`.
         seed: draws everything.
         out: its folder.
     """
 
-    recipe: Recipe
+    recipe: Recipe | Experiment
     seed: int
     out: Path
 

@@ -1,19 +1,20 @@
 """Several processes that meta-train together, on one machine or many (`jax.distributed`). The first one keeps the files."""
 
+import json
 import os
-import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from .folder import RunError
+from .. import weights
+from .errors import RunError
 
-Value = TypeVar("Value")
+ERRORS = {kind.__name__: kind for kind in (RunError, weights.WeightsError, FileNotFoundError, ModuleNotFoundError, ValueError, TypeError)}
 
 
 class HostLost(RunError):
@@ -63,21 +64,44 @@ def leads() -> bool:
     return jax.process_index() == 0
 
 
-def from_first(make: Callable[[], Value]) -> Value:
-    """What `make()` gives on the first process, on all of them; what it raises there is raised on all of them."""
+def from_first(make: Callable[[], tuple[Any, Any]], template: Any = None) -> tuple[Any, Any]:
+    """What `make()` gives on the first process, on all of them; what it raises there is raised on all of them.
+
+    What travels are arrays and JSON, nothing that could run code where it arrives.
+
+    Args:
+        make: gives a pytree like `template`, or `None`, and anything that JSON can hold.
+        template: shapes and dtypes of that pytree.
+    """
     if jax.process_count() == 1:
         return make()
-    value, error = pickle.loads(_broadcast(pickle.dumps(_attempt(make)) if leads() else b""))
-    if error is not None:
-        raise error
-    return value
+    if leads():
+        tree, about, error = _attempt(make)
+        arrays = {} if tree is None else weights.named_leaves(tree)
+        sent = {"tree": tree is not None, "about": about, "error": error and [_known(error), str(error)]}
+        _broadcast(weights.pack({**arrays, "": np.asarray(json.dumps(sent))}))
+        if error is not None:
+            raise error
+        return tree, about
+    arrays = weights.unpack(_broadcast(b""), "What the first host sent")
+    told = json.loads(str(arrays.pop("")))
+    if told["error"]:
+        kind, problem = told["error"]
+        raise ERRORS[kind](problem)
+    return weights.from_named(template, arrays) if told["tree"] else None, told["about"]
 
 
 def _attempt(make):
     try:
-        return jax.device_get(make()), None
+        tree, about = make()
+        return jax.device_get(tree), about, None
     except Exception as error:
-        return None, error
+        return None, None, error
+
+
+def _known(error):
+    """The name of the nearest kind of error that other hosts know."""
+    return next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ERRORS), "RunError")
 
 
 def _broadcast(content):

@@ -1,4 +1,4 @@
-"""Meta-training from a recipe: progress, exact resume, and no work lost on the way."""
+"""Meta-training of recipes and experiments: progress, exact resume, and no work lost on the way."""
 
 import signal
 import sys
@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from tqdm import tqdm
 
 from .. import meta
 from ..protocol import Rule
 from . import hosts, memory, report
-from .folder import COLUMNS, Folder, RunError
+from .errors import Interrupted, RunError
+from .experiment import Experiment
+from .folder import Folder
 from .grid import Arm, groups
 from .recipes import Recipe
 from .trainer import Trainer, side_by_side
@@ -24,8 +28,20 @@ from .trainer import Trainer, side_by_side
 CHUNK = 10
 
 
-class Interrupted(Exception):
-    """Ctrl-C, after everything was saved."""
+class Trained(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        rule: how networks learn now.
+        prior: where they start from, if that was learned too; else `None`.
+        card: what it is: recipe or experiment, seed, steps, versions, and `metric`, how good it is.
+        curve: a row per `CHUNK` of meta-steps: `step`, `loss`, the loss's parts, `gradient`, `skipped`.
+    """
+
+    rule: Rule
+    prior: dict[str, Array] | None
+    card: dict[str, Any]
+    curve: list[dict[str, float]]
 
 
 @contextmanager
@@ -43,11 +59,18 @@ def _noticing_interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 100, quiet: bool = False, devices: int = 1) -> Rule:
-    """Meta-trains `recipe`, or goes on where `out` left off, and leaves the rule in `out`.
+def train(
+    experiment: Experiment | Recipe,
+    seed: int = 0,
+    out: str | Path = "runs/experiment",
+    checkpoint_every: int = 100,
+    quiet: bool = False,
+    devices: int = 1,
+) -> Trained:
+    """Meta-trains, or goes on where `out` left off, and leaves rule, card and learning curve in `out`.
 
     Args:
-        recipe: what to train.
+        experiment: what to train: an `Experiment`, or a `Recipe`.
         seed: draws everything.
         out: the run's folder.
         checkpoint_every: meta-steps between checkpoints; rounded up to a multiple of `CHUNK`.
@@ -55,29 +78,53 @@ def train(recipe: Recipe, seed: int, out: str | Path, checkpoint_every: int = 10
         devices: how many devices share the outer batch.
 
     Returns:
-        The trained rule; on the same number of devices bit-identical whether the run was broken and resumed or not.
+        The trained rule and what belongs to it; on the same number of devices bit-identical whether the run was broken and resumed or not.
 
     Raises:
         RunError: if the folder is not this run's, or is in use, or cannot be written at the end; if memory is too small; if another
             host is gone; or see `Trainer`.
         Interrupted: after Ctrl-C, with everything saved.
     """
-    return train_arms([Arm(recipe, seed, Path(out))], checkpoint_every, quiet, devices)[0]
+    return train_arms([Arm(experiment, seed, Path(out))], checkpoint_every, quiet, devices)[0]
 
 
-def train_arms(arms: Sequence[Arm], checkpoint_every: int = 100, quiet: bool = False, devices: int = 1) -> list[Rule]:
+def train_seeds(
+    experiment: Experiment | Recipe,
+    seeds: Sequence[int],
+    out: str | Path = "runs/experiment",
+    checkpoint_every: int = 100,
+    quiet: bool = False,
+    devices: int = 1,
+) -> list[Trained]:
+    """`train` for several seeds side by side, in one compiled step, each in `out/seed-SEED`.
+
+    Args:
+        experiment: what to train: an `Experiment`, or a `Recipe`.
+        seeds: each draws everything of its run.
+        out: the folder of all.
+        checkpoint_every: see `train`.
+        quiet: see `train`.
+        devices: see `train`.
+
+    Raises:
+        RunError, Interrupted: see `train`.
+    """
+    return train_arms([Arm(experiment, seed, Path(out, f"seed-{seed}")) for seed in seeds], checkpoint_every, quiet, devices)
+
+
+def train_arms(arms: Sequence[Arm], checkpoint_every: int = 100, quiet: bool = False, devices: int = 1) -> list[Trained]:
     """Meta-trains several arms, each in its own folder: side by side in one compiled step where they share a program, else in turn.
 
-    Args, Returns, Raises: see `train`; one rule per arm.
+    Args, Raises: see `train`.
     """
     runs = {arm: _Run(Trainer(arm.recipe, arm.seed, devices), Folder(arm.out, arm.recipe, arm.seed)) for arm in arms}
     with hosts.together(), ExitStack() as locks:
-        hosts.from_first(lambda: [locks.enter_context(run.folder.locked()) for run in runs.values()])
+        hosts.from_first(lambda: (None, [locks.enter_context(run.folder.locked()) for run in runs.values()]))
         for run in runs.values():
             run.restore()
         for group in groups(arms):
             _train([runs[arm] for arm in group], checkpoint_every, quiet)
-        return [run.state.rule for run in runs.values()]
+        return [Trained(run.state.rule, run.state.prior, run.card, run.rows) for run in runs.values()]
 
 
 @dataclass(eq=False)
@@ -90,17 +137,24 @@ class _Run:
     state: meta.MetaState | None = None
     rows: list[dict] = field(default_factory=list)
     saved: int = 0
+    card: dict = field(default_factory=dict)
 
     def restore(self):
         """To the last checkpoint, if there is one."""
-        found = hosts.from_first(lambda: self.folder.restore(self.trainer.template()))
-        self.step, self.state, self.rows = found or (0, None, [])
+        template = self.trainer.template()
+
+        def found():
+            step, state, rows = self.folder.restore(template) or (0, None, [])
+            return state, (step, rows)
+
+        self.state, (self.step, self.rows) = hosts.from_first(found, template)
         self.saved = self.step
 
     def begin(self):
         """From the first rule, if there is no later one."""
-        state = hosts.from_first(self.trainer.begin) if self.state is None else self.state
-        self.state = self.trainer.placed(state)
+        if self.state is None:
+            self.state, _ = hosts.from_first(lambda: (self.trainer.begin(), None), self.trainer.template())
+        self.state = self.trainer.placed(self.state)
 
 
 def _train(runs, checkpoint_every, quiet):
@@ -113,11 +167,11 @@ def _train(runs, checkpoint_every, quiet):
 
 
 def _finish(run):
-    recipe, state = run.trainer.recipe, jax.device_get(run.state)
-    card = {"skipped": int(state.skipped), "metric": report.metric(recipe, state.rule)}
+    run.state = jax.device_get(run.state)
+    run.card = {"skipped": int(run.state.skipped), "metric": report.metric(run.trainer.recipe, run.state.rule, prior=run.state.prior)}
     try:
         if hosts.leads():
-            run.folder.finish(state.rule, card)
+            run.card = run.folder.finish(run.state, run.card)
     except OSError as error:
         raise RunError(f"Cannot write {run.folder.rule} ({error.strerror}); make room and run the same command again.") from error
 
@@ -147,7 +201,7 @@ def _compile(run_chunk, runs, step, quiet):
     """Compiles ahead of the first call, which finds the program ready, and says how long it took and how much memory it needs."""
     began = time.perf_counter()
     numbers = np.arange(step, min(step + CHUNK, runs[0].trainer.recipe.steps))
-    program = run_chunk.lower([run.state for run in runs], numbers).compile()
+    program = run_chunk.lower([run.state for run in runs], numbers, runs[0].trainer.data).compile()
     seconds, needs = time.perf_counter() - began, memory.check(program, runs[0].trainer.devices)
     if not quiet:
         tqdm.write(f"compiled in {seconds:.0f} s; {needs}", file=sys.stderr)
@@ -156,7 +210,7 @@ def _compile(run_chunk, runs, step, quiet):
 def _advance(runs, behind, run_chunk, numbers):
     """One chunk for the seeds that are behind; the others are computed along, so that all numbers are as in an unbroken run."""
     given = [run.state if run in behind else jax.tree.map(jnp.copy, run.state) for run in runs]
-    states, metrics = run_chunk(given, numbers)
+    states, metrics = run_chunk(given, numbers, runs[0].trainer.data)
     for run, state, measured in zip(runs, states, metrics, strict=True):
         if run in behind:
             run.state, run.step = state, run.step + len(numbers)
@@ -164,7 +218,8 @@ def _advance(runs, behind, run_chunk, numbers):
 
 
 def _row(step, state, metrics):
-    return {"step": step, **{name: _finite_mean(metrics[name]) for name in COLUMNS[1:-1]}, "skipped": int(state.skipped)}
+    parts = sorted(metrics.keys() - {"loss", "gradient"}, key=lambda name: (name == "held_out", name))
+    return {"step": step, **{name: _finite_mean(metrics[name]) for name in ("loss", *parts, "gradient")}, "skipped": int(state.skipped)}
 
 
 def _finite_mean(values):

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from .folder import RunError
+from .errors import RunError
 
 GIB = 1024**3
 LEAN = {"xla_cpu_use_fusion_emitters": False}

@@ -1,7 +1,6 @@
 """The experiments of section 4 by name, each as plain data, and what it is made of: protocol, tasks, meta-loss, optimiser."""
 
 import ast
-import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -16,13 +15,14 @@ from jax import Array
 from .. import data, graph, meta, tasks
 from ..learners import GRU, Learner, Stateless
 from ..protocol import Protocol
+from .experiment import Experiment
 
 
 class RecipeError(ValueError):
     """A recipe, or a field of one, that does not exist or cannot be."""
 
 
-_EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1"}
+_EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1", bool: "True"}
 
 
 def check_field(recipe: Any, field: str, holds: bool, wanted: str) -> None:
@@ -81,6 +81,7 @@ class Recipe:
         outer_batch: episodes per meta-step.
         microbatch: episodes computed at once on a device, fewer for less memory; 0 takes all.
         pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
+        learn_prior: start all episodes from one prior that is learned jointly with the rule, whatever `pool` says (section 4.1.2).
         hint: weight of the hint losses.
         steps: meta-steps.
         learning_rate: of the meta-optimiser, Adam, at its highest.
@@ -112,6 +113,7 @@ class Recipe:
     outer_batch: int = 4
     microbatch: int = 0
     pool: int = 128
+    learn_prior: bool = False
     hint: float = 0.7
     steps: int = 35869
     learning_rate: float = 1e-4
@@ -138,7 +140,7 @@ class Recipe:
         check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
         check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
         try:
-            self.protocol, self.meta_loss  # noqa: B018  building them checks the remaining fields
+            self.protocol, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
         except ValueError as error:
             raise RecipeError(str(error)) from error
 
@@ -171,7 +173,7 @@ class Recipe:
         """
         if self.family == "sinusoids":
             return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
-        return tasks.Images(*self.digits.train, self.inner_steps, self.inner_batch, self.held_out)
+        return tasks.Images(*self.digits.train, self.inner_steps, self.inner_batch, self.held_out, self.digits.test)
 
     @cached_property
     def digits(self) -> data.Digits:
@@ -180,32 +182,58 @@ class Recipe:
             return data.mnist(size=isqrt(self.widths[0]))
 
     @cached_property
-    def meta_loss(self) -> meta.MetaLoss:
-        """How it is judged. Inner steps of stateless learners are recomputed; a `GRU` sees to that itself."""
-        return meta.MetaLoss(hint=self.hint, remat=self.learner == "stateless")
+    def experiment(self) -> Experiment:
+        """What this recipe describes."""
+        return self.told(self.numbers)
 
-    @property
-    def clip(self) -> Array:
-        """The largest norm of one episode's meta-gradient, `()`; infinite where nothing is clipped."""
-        return jnp.where(self.episode_clip > 0, self.episode_clip, jnp.inf)
+    def told(self, numbers: Mapping[str, Array | float]) -> Experiment:
+        """The experiment with other `numbers`, which jax may be tracing. Inner steps of stateless learners are recomputed."""
+        clip = numbers["episode_clip"]
+        return Experiment(
+            self.protocol,
+            self.task,
+            self.steps,
+            self.outer_batch,
+            self._optimizer(numbers["learning_rate"], numbers["final_learning_rate"], numbers["b2"]),
+            meta.MetaLoss(hint=numbers["hint"], remat=self.learner == "stateless"),
+            priors="learned" if self.learn_prior else self.pool or "fresh",
+            clip=jnp.where(clip > 0, clip, jnp.inf),
+            microbatch=self.microbatch,
+            calibration_runs=self.calibration_runs,
+            calibration_momentum=self.calibration_momentum,
+            name=self.name,
+        )
 
-    @cached_property
-    def optimizer(self) -> optax.GradientTransformation:
-        """The meta-optimiser: each gradient tensor to unit norm, then Adam on all of them as one row of numbers."""
-        return optax.chain(meta.normalize_per_tensor(), optax.flatten(optax.adam(self.schedule, b2=self.b2)))
+    def _optimizer(self, learning_rate, final_learning_rate, b2):
+        """Each gradient tensor to unit norm, then Adam on all of them as one row of numbers."""
+        schedule = self._schedule(learning_rate, final_learning_rate)
+        return optax.chain(meta.normalize_per_tensor(), optax.flatten(optax.adam(schedule, b2=b2)))
 
-    @property
-    def schedule(self) -> optax.Schedule:
-        """Learning rate by meta-step."""
+    def _schedule(self, learning_rate, final_learning_rate):
         warmup = min(self.warmup, self.steps // 2)
         share = optax.warmup_cosine_decay_schedule(
             init_value=1.0 if warmup == 0 else 0.0,
             peak_value=1.0,
             warmup_steps=warmup,
             decay_steps=self.steps,
-            end_value=self.final_learning_rate / self.learning_rate,
+            end_value=final_learning_rate / learning_rate,
         )
-        return lambda step: self.learning_rate * share(step)
+        return lambda step: learning_rate * share(step)
+
+    @property
+    def schedule(self) -> optax.Schedule:
+        """Learning rate by meta-step."""
+        return self._schedule(self.learning_rate, self.final_learning_rate)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """The meta-optimiser: each gradient tensor to unit norm, then Adam."""
+        return self._optimizer(self.learning_rate, self.final_learning_rate, self.b2)
+
+    @property
+    def meta_loss(self) -> meta.MetaLoss:
+        """How an inner run is judged."""
+        return self.experiment.meta_loss
 
     @property
     def program(self) -> "Recipe":
@@ -213,28 +241,14 @@ class Recipe:
         return replace(self, **{field.name: field.default for field in fields(self) if field.name in NUMBERS + FIRST})
 
     @property
-    def numbers(self) -> dict[str, Array]:
-        """What a compiled meta-step can be told anew, `()` each."""
-        return {name: jnp.asarray(getattr(self, name)) for name in NUMBERS}
+    def numbers(self) -> dict[str, float]:
+        """What a compiled meta-step can be told anew."""
+        return {name: getattr(self, name) for name in NUMBERS}
 
-    def with_numbers(self, numbers: Mapping[str, Array]) -> "Recipe":
-        """This recipe with other `numbers`, which jax may be tracing: they are not checked."""
-        told = copy.copy(self)
-        for name in ("meta_loss", "optimizer"):
-            vars(told).pop(name, None)
-        vars(told).update(numbers)
-        return told
-
-    def first_rule(self, key: Array) -> Any:
-        """A calibrated, untrained rule."""
-
-        def calibrated(rule, run_key):
-            prior_key, task_key = jax.random.split(run_key)
-            episode, start = self.task.episode(task_key), self.protocol.init(prior_key, self.inner_batch)
-            return self.protocol.calibrate(rule, start, episode.xs, episode.ys, self.calibration_momentum), None
-
-        keys = jax.random.split(key, 1 + self.calibration_runs)
-        return jax.lax.scan(calibrated, self.protocol.new_rule(keys[0]), keys[1:])[0]
+    @property
+    def about(self) -> dict[str, Any]:
+        """What tells it from others, as JSON can hold it."""
+        return {"recipe": self.as_dict()}
 
     def changed(self, assignments: Iterable[str]) -> "Recipe":
         """This recipe with `"field=value"` assignments carried out.
@@ -272,6 +286,7 @@ class Recipe:
         for field in fields(cls):
             value = getattr(recipe, field.name)
             check_field(recipe, field.name, field.type is not int or type(value) is int, "a whole number")
+            check_field(recipe, field.name, field.type is not bool or type(value) is bool, "true or false")
         return recipe
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
-from .. import baselines, evaluate, weights
+from .. import baselines, evaluate, tasks, weights
 from ..authors.published import load_published
 from ..protocol import Rule
+from .experiment import Experiment
 from .recipes import Recipe, RecipeError
 
 
@@ -16,43 +18,47 @@ class ReportError(RuntimeError):
     """A report that cannot be made or written, and why."""
 
 
-def metric(recipe: Recipe, rule: Rule, runs: int = 100, seed: int = 0) -> dict[str, Any]:
-    """The one figure that says how good a rule is: eval loss, or accuracy on all test images, at the end of `runs` fresh inner runs."""
-    ((quantity, found), *_) = _measured(recipe, recipe.protocol, rule, runs, seed).items()
+def metric(
+    recipe: Recipe | Experiment, rule: Rule, runs: int = 100, seed: int = 0, prior: dict[str, Array] | None = None
+) -> dict[str, Any]:
+    """The one figure that says how good a rule is: what its task is judged by, at the end of `runs` fresh inner runs."""
+    protocol, task = recipe.told(recipe.numbers).members[0]
+    ((quantity, found), *_) = _measured(task, protocol, rule, runs, seed, prior).items()
     last = {name: values[-1] for name, values in found.items()}
-    return {"name": f"{quantity.replace('_', ' ')} after {recipe.inner_steps} steps", **last, "runs": runs, "seed": seed}
+    return {"name": f"{quantity.replace('_', ' ')} after {len(found['mean']) - 1} steps", **last, "runs": runs, "seed": seed}
 
 
-def _measured(recipe, network, rule, runs, seed):
+def _measured(task, network, rule, runs, seed, prior=None):
     """Statistics per inner step of what the family of tasks is judged by, the most telling first."""
-    key = jax.random.key(seed)
-    if recipe.family == "sinusoids":
-        found = evaluate.sinusoid_runs(network, rule, recipe.task, key, runs)
-        return {"eval_loss": evaluate.summary(found.eval_loss), "train_loss": evaluate.summary(found.train_loss)}
-    digits, steps, batch = recipe.digits, recipe.inner_steps, recipe.inner_batch
-    right = evaluate.classification_runs(network, rule, digits.train, digits.test, key, steps, batch, runs)
-    sampled = evaluate.sampled_accuracy(right, jax.random.fold_in(key, 1))
-    return {"accuracy": evaluate.summary(right.mean(-1)), "accuracy_on_100": evaluate.summary(sampled)}
+    found = tasks.judge(task, network, rule, jax.random.key(seed), runs, prior)
+    return {quantity: evaluate.summary(values) for quantity, values in found.items()}
 
 
 def find_rule(name: str) -> tuple[Recipe, Rule, dict[str, Any]]:
     """The recipe, rule and card of a shipped rule, or of the finished run in folder `name`.
 
     Raises:
-        ReportError: if there is neither.
+        ReportError: if there is neither, or the run was of an experiment that no recipe describes.
         WeightsError: if its files are damaged.
     """
-    path = Path(name) / "rule.npz"
-    if not path.exists():
-        if name not in weights.pretrained():
-            raise ReportError(f"{name!r} is neither a shipped rule ({', '.join(weights.pretrained())}) nor a folder with a finished run.")
-        path = weights.pretrained_path(name)
+    path = _rule_path(name)
     card = weights.load_card(path)
+    if "experiment" in card:
+        raise ReportError(f"{name} holds the rule of an experiment of your own, which no recipe describes; measure it with tasks.judge.")
     try:
         recipe = Recipe.from_dict(card["recipe"])
     except (KeyError, TypeError, RecipeError) as error:
         raise weights.WeightsError(f"The card of {name} describes no recipe of this version ({error}); train the rule again.") from error
     return recipe, weights.load(path, recipe.protocol), card
+
+
+def _rule_path(name):
+    path = Path(name) / "rule.npz"
+    if path.exists():
+        return path
+    if name not in weights.pretrained():
+        raise ReportError(f"{name!r} is neither a shipped rule ({', '.join(weights.pretrained())}) nor a folder with a finished run.")
+    return weights.pretrained_path(name)
 
 
 def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | None = None) -> dict[str, Any]:
@@ -68,8 +74,9 @@ def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | N
         ReportError, WeightsError: see `find_rule` and `load_published`.
     """
     recipe, rule, card = find_rule(name)
+    prior = weights.load_prior(_rule_path(name), recipe.protocol) if recipe.learn_prior else None
     methods = {
-        method: _measured(recipe, network, its_rule, runs, seed)
+        method: _measured(recipe.task, network, its_rule, runs, seed, prior)
         for method, (network, its_rule) in _methods(recipe, rule, published).items()
     }
     return {

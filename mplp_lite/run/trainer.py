@@ -1,9 +1,9 @@
-"""The meta-training of a recipe as pure functions of the meta-step's number, one seed alone or several side by side."""
+"""Meta-training as pure functions of the meta-step's number, one seed alone or several side by side."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,9 @@ from jax import Array, Device
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .. import meta
-from ..meta import device_mesh
-from .folder import RunError
+from ..protocol import Protocol
+from .errors import RunError
+from .experiment import Experiment
 from .memory import lean_jit
 from .recipes import Recipe
 
@@ -32,10 +33,10 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True)
 class Trainer:
-    """The meta-training of one recipe with one seed, as pure functions of the meta-step's number.
+    """The meta-training of one recipe or experiment with one seed, as pure functions of the meta-step's number.
 
     Attributes:
-        recipe: what to train.
+        recipe: what to train: a `Recipe`, or an `Experiment` of your own.
         seed: draws everything: the first rule, tasks, priors.
         devices: how many devices share the outer batch; the same seed draws the same tasks on any number of them. Several hosts
             use all that they have.
@@ -44,7 +45,7 @@ class Trainer:
         RunError: if there are not so many devices, or the outer batch cannot be shared out evenly.
     """
 
-    recipe: Recipe
+    recipe: Recipe | Experiment
     seed: int = 0
     devices: int = 1
 
@@ -58,19 +59,36 @@ class Trainer:
             problem = f"outer_batch={self.recipe.outer_batch} cannot be shared out over {self.devices} devices"
             raise RunError(f"{problem}; let one divide the other.")
 
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What is trained."""
+        return self.recipe.told(self.recipe.numbers)
+
     @property
     def keys(self) -> Array:
         """What draws the first rule, the pool and the meta-steps, `(3,)`."""
         return jax.random.split(jax.random.key(self.seed), 3)
 
+    @property
+    def data(self) -> list[Array]:
+        """The arrays that the tasks hold: arguments of what is compiled, not constants in it."""
+        return _take_apart(self.experiment.tasks)[0]
+
+    def _members(self, experiment: Experiment, data: list[Array]) -> list[tuple[Protocol, Any]]:
+        """Protocols and tasks, the tasks holding `data`."""
+        tasks = _take_apart(experiment.tasks)[1](data)
+        return [(protocol, tasks[number % len(tasks)]) for number, protocol in enumerate(experiment.protocols)]
+
     def begin(self) -> meta.MetaState:
         """Meta-training before its first step: a calibrated, untrained rule."""
-        return lean_jit(lambda: meta.begin(self.recipe.first_rule(self.keys[0]), self.recipe.optimizer))()
+        return lean_jit(lambda data: self.experiment.begin(self.keys[0], self._members(self.experiment, data)))(self.data)
 
     def template(self) -> meta.MetaState:
         """Shapes and dtypes of `begin()`, without computing it."""
-        rule = jax.eval_shape(self.recipe.protocol.new_rule, self.keys[0])
-        return jax.eval_shape(partial(meta.begin, optimizer=self.recipe.optimizer), rule)
+        protocol, learned = self.experiment.protocols[0], self.experiment.priors == "learned"
+        rule = jax.eval_shape(protocol.new_rule, self.keys[0])
+        prior = jax.eval_shape(protocol.prior, self.keys[0]) if learned else None
+        return jax.eval_shape(partial(meta.begin, optimizer=self.experiment.optimizer), rule, prior=prior)
 
     @property
     def shared_by(self) -> list[Device] | None:
@@ -81,61 +99,80 @@ class Trainer:
         """The state where its devices are, so that the first call compiles what all later ones use."""
         if self.shared_by is None:
             return state
-        return jax.device_put(state, NamedSharding(device_mesh(self.shared_by), PartitionSpec()))
+        return jax.device_put(state, NamedSharding(meta.device_mesh(self.shared_by), PartitionSpec()))
 
     @property
     def variant(self) -> Variant:
         """What tells this trainer from others with the same program."""
-        return Variant(self.keys, self.recipe.numbers)
+        return Variant(self.keys, {name: jnp.asarray(value) for name, value in self.recipe.numbers.items()})
 
-    def as_variant(self, variant: Variant | None) -> tuple[Recipe, Array]:
-        """Recipe and keys, of a variant or its own."""
-        return (self.recipe, self.keys) if variant is None else (self.recipe.with_numbers(variant.numbers), variant.keys)
+    def starts(self, key: Array) -> dict[str, Array] | None:
+        """Priors for one outer batch of the first network, see `Experiment.starts`."""
+        return self.experiment.starts(self.experiment.protocols[0], key, self.keys[1])
 
-    def starts(self, key: Array, variant: Variant | None = None) -> dict[str, Array]:
-        """Priors for one outer batch, `(outer, ...)` per parameter: from a pool, or fresh ones."""
-        recipe, keys = self.as_variant(variant)
-        if recipe.pool == 0:
-            return meta.prior_pool(recipe.protocol, key, recipe.outer_batch)
-        pool = meta.prior_pool(recipe.protocol, keys[1], recipe.pool)
-        return meta.from_pool(pool, key, recipe.outer_batch)
+    def step(
+        self, state: meta.MetaState, number: Array, data: list[Array] | None = None, variant: Variant | None = None
+    ) -> tuple[meta.MetaState, dict[str, Array]]:
+        """Meta-step `number`, counted from 0; with a variant, a step of the trainer that has it. Several networks take turns."""
+        experiment, keys = (self.experiment, self.keys) if variant is None else (self.recipe.told(variant.numbers), variant.keys)
+        members = self._members(experiment, self.data if data is None else data)
+        turns = [partial(self._step, experiment, protocol, task, keys) for protocol, task in members]
+        if len(turns) == 1:
+            return turns[0](state, number)
+        return jax.lax.switch(number % len(turns), turns, state, number)
 
-    def step(self, state: meta.MetaState, number: Array, variant: Variant | None = None) -> tuple[meta.MetaState, dict[str, Array]]:
-        """Meta-step `number`, counted from 0; with a variant, a step of the trainer that has it."""
-        recipe, keys = self.as_variant(variant)
+    def _step(self, experiment, protocol, task, keys, state, number):
         prior_key, task_key, loss_key = jax.random.split(jax.random.fold_in(keys[2], number), 3)
-        episodes = jax.vmap(recipe.task.episode)(jax.random.split(task_key, recipe.outer_batch))
         return meta.meta_step(
-            recipe.protocol,
-            recipe.meta_loss,
-            recipe.optimizer,
+            protocol,
+            experiment.meta_loss,
+            experiment.optimizer,
             state,
-            self.starts(prior_key, variant),
-            episodes,
+            experiment.starts(protocol, prior_key, keys[1]),
+            jax.vmap(task.episode)(jax.random.split(task_key, experiment.outer_batch)),
             loss_key,
-            clip=recipe.clip,
-            microbatch=recipe.microbatch,
+            clip=experiment.clip,
+            microbatch=experiment.microbatch,
             devices=self.shared_by,
         )
 
     def compiled(self) -> Callable[[meta.MetaState, np.ndarray], tuple[meta.MetaState, dict[str, Array]]]:
         """Several meta-steps in one compiled call: state and step numbers `(n,)` to new state and metrics `(n,)` each."""
-        return lean_jit(partial(jax.lax.scan, self.step), donate_argnums=0)
+        run = lean_jit(lambda state, numbers, data: jax.lax.scan(partial(self.step, data=data), state, numbers), donate_argnums=0)
+        return partial(run, data=self.data)
+
+
+def _take_apart(tasks):
+    """The arrays in some tasks, and what puts tasks together from others in their place."""
+    leaves, structure = jax.tree.flatten(tasks)
+    are_arrays = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
+
+    def put_together(arrays):
+        given = iter(arrays)
+        return jax.tree.unflatten(structure, [next(given) if is_array else leaf for leaf, is_array in zip(leaves, are_arrays)])
+
+    return [leaf for leaf, is_array in zip(leaves, are_arrays) if is_array], put_together
 
 
 def side_by_side(trainers: Sequence[Trainer]) -> Callable:
-    """The same for trainers with one program: states and step numbers to new states and metrics, one of each per trainer."""
+    """`Trainer.compiled` for trainers with one program: states and step numbers to new states and metrics, one of each per trainer.
+
+    What is compiled takes the tasks' data as a third argument: `Trainer.data` of any of them.
+    """
     first = trainers[0]
     if len(trainers) == 1:
-        return lean_jit(lambda states, numbers: [[found] for found in jax.lax.scan(first.step, states[0], numbers)], donate_argnums=0)
+        return lean_jit(
+            lambda states, numbers, data: [[found] for found in jax.lax.scan(partial(first.step, data=data), states[0], numbers)],
+            donate_argnums=0,
+        )
     variants = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(trainer.variant for trainer in trainers))
 
-    def run(state, variant, numbers):
-        return jax.lax.scan(partial(first.step, variant=variant), state, numbers)
+    def run(state, variant, numbers, data):
+        return jax.lax.scan(partial(first.step, data=data, variant=variant), state, numbers)
 
-    def together(states, numbers):
+    def together(states, numbers, data):
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-        found = jax.vmap(run, in_axes=(0, 0, None))(stacked, variants, numbers)
+        found = jax.vmap(run, in_axes=(0, 0, None, None))(stacked, variants, numbers, data)
         return [[jax.tree.map(lambda leaf, k=k: leaf[k], part) for k in range(len(trainers))] for part in found]
 
     return lean_jit(together, donate_argnums=0)
