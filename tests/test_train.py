@@ -381,8 +381,8 @@ def press_after(monkeypatch, chunk):
     def pressing(trainers):
         run_chunk, calls = side_by_side(trainers), itertools.count(1)
 
-        def run_chunk_and_press(states, numbers):
-            found = run_chunk(states, numbers)
+        def run_chunk_and_press(*args):
+            found = run_chunk(*args)
             if next(calls) == chunk:
                 ctrl_c()
             return found
@@ -395,7 +395,7 @@ def press_after(monkeypatch, chunk):
 
 @pytest.mark.parametrize("where", [(Trainer, "begin"), (loop.report, "metric")], ids=["before the first step", "after the last"])
 def test_ctrl_c_outside_the_steps_ends_with_130_and_no_traceback(tmp_path, monkeypatch, capsys, where):
-    monkeypatch.setattr(*where, lambda *arguments: ctrl_c())
+    monkeypatch.setattr(*where, lambda *_, **__: ctrl_c())
     assert main(command(tmp_path)) == 130
     assert "stopped" in the_line(capsys.readouterr().err)
 

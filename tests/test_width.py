@@ -36,7 +36,7 @@ for devices in (1, 2, 8):
     leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(state.rule.trained)]
     found[devices] = {"losses": metrics["loss"].tolist(), "rule": leaves}
 trainers = tuple(Trainer(trainer.recipe, seed, 2) for seed in (2, 3))
-states, metrics = side_by_side(trainers)([trainer.begin() for trainer in trainers], np.arange(4))
+states, metrics = side_by_side(trainers)([trainer.begin() for trainer in trainers], np.arange(4), trainers[0].data)
 leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(states[1].rule.trained)]
 found["2, beside another seed"] = {"losses": metrics[1]["loss"].tolist(), "rule": leaves}
 print(json.dumps(found))
