@@ -5,6 +5,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGE   := -e ".[data,book,dev]"
 PYTHON    ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTEST    := $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL     := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
 # What notebooks compiled before is read from here instead of being compiled again.
@@ -48,7 +49,7 @@ lint: $(INSTALLED)  ## ruff
 
 unit: $(INSTALLED)  ## the unit tests
 	@echo "== unit tests"
-	@$(BIN)/python -m pytest tests
+	@$(PYTEST) tests
 
 check: $(INSTALLED)  ## are pairs in sync, outputs present and made from today's code?
 	@echo "== notebook pairs and fingerprints"
@@ -56,7 +57,7 @@ check: $(INSTALLED)  ## are pairs in sync, outputs present and made from today's
 
 nbval: $(INSTALLED)  ## run every notebook in quick mode, outputs untouched
 	@echo "== notebooks, quick mode"
-	@MPLP_QUICK=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest $(NBVAL) book
+	@MPLP_QUICK=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(PYTEST) $(NBVAL) book
 
 html: $(INSTALLED)  ## the strict HTML build
 	@echo "== book, warnings are errors"

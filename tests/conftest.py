@@ -1,24 +1,33 @@
 """Settings for the whole session, and where the authors' artefacts lie."""
 
+import atexit
+import functools
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{tempfile.gettempdir()}/hypothesis")  # nothing is left in the checkout
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # networks here are tiny: compiling them is what takes time
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of this run, those of xdist and those that tests start
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
 import pytest  # noqa: E402
-from jax.experimental.compilation_cache.compilation_cache import reset_cache  # noqa: E402
+
+from mplp_lite.run import loop  # noqa: E402
+from mplp_lite.run.trainer import Trainer  # noqa: E402
 
 REFERENCE = Path(__file__).parents[1] / "../shared/reference"
 
-if not jax.config.jax_platforms:
-    jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_disable_most_optimizations", True)  # networks here are tiny: compiling them is what takes time
 
 
 def _mixing_dtypes(make):
@@ -50,17 +59,29 @@ def reference():
     return REFERENCE.resolve()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """What a module compiled is not carried through all later ones: it would add up to gigabytes."""
+    yield
+    jax.clear_caches()
+
+
+@pytest.fixture
+def optimized():
+    """Compiles as usual: long computations gain more from it than it costs."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """Equal programs are compiled once, by the processes a test starts too: where they are kept."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for values in (settings, before):
-        for name, value in values.items():
-            jax.config.update(name, value)
-        reset_cache()
-        if values is settings:
-            yield settings
+def compile_once():
+    """Equal trainers share their compiled functions and first state; otherwise each run of a module would trace them anew."""
+    first_state = functools.cache(lambda trainer, begin=Trainer.begin: jax.device_get(begin(trainer)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "begin", lambda trainer: jax.tree.map(jnp.asarray, first_state(trainer)))
+        patch.setattr(Trainer, "compiled", functools.cache(Trainer.compiled))
+        patch.setattr(loop, "side_by_side", functools.cache(loop.side_by_side))
+        patch.setattr(Trainer, "template", functools.cache(Trainer.template))
+        yield

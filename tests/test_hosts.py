@@ -1,6 +1,5 @@
 """Two processes on this machine that meta-train together: the run of one, the files written once, stopped together."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -19,14 +18,8 @@ from mplp_lite.run.errors import RunError
 from mplp_lite.run.folder import Folder, read_curve
 from mplp_lite.run.recipes import find
 
-SMALL = ["widths=1,4,1", "message=2", "hidden=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=2"]
-STEPS = 40
-
-
-@pytest.fixture(scope="module")
-def environment(compiled):
-    settings = {name: jax.config.values[name] for name in ("jax_platforms", "jax_disable_most_optimizations")} | compiled
-    return {**os.environ, **{name.upper(): str(value) for name, value in settings.items()}}
+SMALL = ["widths=1,1", "learner=stateless", "message=1", "inner_steps=2", "inner_batch=3", "held_out=4", "outer_batch=2"]
+STEPS = 200
 
 
 def free_port():
@@ -40,13 +33,13 @@ def command(out, steps=STEPS):
     return ["train", "sinusoid", *changes, "--steps", str(steps), "--seed", "3", "--checkpoint-every", "10", "--out", str(out)]
 
 
-def start_both(outs, environment, steps=STEPS):
+def start_both(outs, steps=STEPS):
     """Two hosts, each with a folder of its own, so that one sees who writes."""
     address, processes = f"127.0.0.1:{free_port()}", []
     for host, out in enumerate(outs):
         more = ["--hosts", "2", "--host", str(host), "--coordinator", address]
         line = [sys.executable, "-m", "mplp_lite", *command(out, steps), *more]
-        processes.append(subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        processes.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     return processes
 
 
@@ -57,10 +50,10 @@ def end(processes):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory, environment):
+def both(tmp_path_factory):
     """What two hosts leave and say."""
     outs = [tmp_path_factory.mktemp(name) / "run" for name in ("first", "second")]
-    return outs, end(start_both(outs, environment))
+    return outs, end(start_both(outs))
 
 
 def test_two_hosts_give_the_run_of_one(both, tmp_path):
@@ -83,68 +76,57 @@ def test_only_the_first_host_writes_and_speaks(both):
     assert not second.exists() and "rule" not in told
 
 
-LONGER = 300
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, environment):
-    """The folder of a longer run that nothing broke off."""
-    outs = [tmp_path_factory.mktemp(name) / "run" for name in ("unbroken", "nobody")]
-    assert [result[0] for result in end(start_both(outs, environment, LONGER))] == [0, 0]
-    return outs[0]
-
-
-def break_off(outs, environment, host, sent):
+def break_off(outs, host, sent):
     """Starts both, sends one of them a signal after the first checkpoint; how they end, and the step that is safe."""
-    processes = start_both(outs, environment, LONGER)
+    processes = start_both(outs)
     while not (outs[0] / "checkpoint.npz").exists():
         assert processes[0].poll() is None, processes[0].stderr.read()
         time.sleep(0.05)
     processes[host].send_signal(sent)
     ended = end(processes)
-    recipe = find("sinusoid").changed([*SMALL, f"steps={LONGER}"])
+    recipe = find("sinusoid").changed([*SMALL, f"steps={STEPS}"])
     step, _, _ = Folder(outs[0], recipe, 3).restore(loop.Trainer(recipe, 3).template())
-    assert 0 < step < LONGER
+    assert 0 < step < STEPS
     return ended, step
 
 
-def assert_resumes(outs, environment, unbroken):
+def assert_resumes(outs, both):
     """Started again, both go on to the end as if nothing had been."""
-    assert [result[0] for result in end(start_both(outs, environment, LONGER))] == [0, 0]
+    (unbroken, _), _ = both
+    assert [result[0] for result in end(start_both(outs))] == [0, 0]
     for name in ("rule.npz", "rule.json", "curve.csv"):
         assert (outs[0] / name).read_bytes() == (unbroken / name).read_bytes(), name
 
 
-def test_both_stop_together_and_resume_exactly(unbroken, tmp_path, environment):
+def test_both_stop_together_and_resume_exactly(both, tmp_path):
     """Ctrl-C reaches only the second; both stop after the same chunk."""
     outs = [tmp_path / "first", tmp_path / "second"]
-    ((code, _, errors), (other_code, _, _)), step = break_off(outs, environment, 1, signal.SIGINT)
+    ((code, _, errors), (other_code, _, _)), step = break_off(outs, 1, signal.SIGINT)
     assert (code, other_code) == (130, 130), errors
     assert f"step {step} is saved" in errors
-    assert_resumes(outs, environment, unbroken)
+    assert_resumes(outs, both)
 
 
-def test_a_killed_host_ends_the_first_with_one_sentence_and_no_work_is_lost(unbroken, tmp_path, environment):
+def test_a_killed_host_ends_the_first_with_one_sentence_and_no_work_is_lost(both, tmp_path):
     outs = [tmp_path / "first", tmp_path / "second"]
-    ((code, _, errors), (killed, _, _)), _ = break_off(outs, environment, 1, signal.SIGKILL)
+    ((code, _, errors), (killed, _, _)), _ = break_off(outs, 1, signal.SIGKILL)
     assert (code, killed) == (2, -signal.SIGKILL), errors
     assert "The hosts cannot go on together (" in errors and "start all of them again with the same commands." in errors
     assert "Traceback" not in errors
-    assert_resumes(outs, environment, unbroken)
+    assert_resumes(outs, both)
 
 
-def test_when_the_first_host_is_killed_the_other_ends_and_no_work_is_lost(unbroken, tmp_path, environment):
+def test_when_the_first_host_is_killed_the_other_ends_and_what_was_saved_is_good(tmp_path):
     outs = [tmp_path / "first", tmp_path / "second"]
-    ((killed, _, _), (code, _, _)), _ = break_off(outs, environment, 0, signal.SIGKILL)
+    ((killed, _, _), (code, _, _)), _ = break_off(outs, 0, signal.SIGKILL)
     assert killed == -signal.SIGKILL and code != 0
-    assert_resumes(outs, environment, unbroken)
 
 
-def test_what_the_first_host_cannot_do_ends_both_with_its_sentence(both, tmp_path, environment):
+def test_what_the_first_host_cannot_do_ends_both_with_its_sentence(both, tmp_path):
     (first, _), _ = both
-    found = end(start_both([first, tmp_path / "second"], environment, STEPS + 10))
+    found = end(start_both([first, tmp_path / "second"], STEPS + 10))
     assert [code for code, _, _ in found] == [2, 2]
-    assert all("holds a run with steps 40, not 50" in errors.splitlines()[-1] for _, _, errors in found)
+    assert all("holds a run with steps 200, not 210" in errors.splitlines()[-1] for _, _, errors in found)
 
 
 # ---------------------------------------------------------------- one process

@@ -18,18 +18,6 @@ TRACES = sorted((Path(__file__).parents[2] / "shared" / "reference").glob("trace
 KINDS = ["weights", "predictions", "meta_loss", "meta_gradient", "calibration"]
 
 
-pytestmark = pytest.mark.usefixtures("compiled")
-
-
-@pytest.fixture
-def optimized():
-    """Compiles as usual: long computations gain more from it than it costs."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 def the_line(text):
     """The one line that an error prints."""
     assert text.startswith("mplp_lite: ") and text.endswith("\n") and text.count("\n") == 1, text

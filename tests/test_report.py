@@ -110,7 +110,7 @@ GOOD = {"sinusoid": lambda loss: loss < 0.0209 / 10, "mnist": lambda accuracy: a
 
 
 @pytest.mark.parametrize("name", weights.pretrained())
-def test_the_metric_of_a_shipped_rule_is_true(name):
+def test_the_metric_of_a_shipped_rule_is_true(name, optimized):
     """Over as many runs as its card says; digits, which take longer, over a few, within their standard error."""
     recipe, rule, card = report.find_rule(name)
     told = card["metric"]

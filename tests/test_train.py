@@ -5,7 +5,6 @@ What must hold: the end is bit-identical, nothing good is overwritten, and the u
 
 import errno
 import fcntl
-import functools
 import itertools
 import json
 import os
@@ -29,6 +28,7 @@ from mplp_lite.run.errors import Interrupted, RunError
 from mplp_lite.run.folder import Folder
 from mplp_lite.run.loop import CHUNK, Trainer
 
+pytestmark = pytest.mark.usefixtures("compile_once")
 TINY = "widths=1,1 learner=stateless message=1 inner_steps=2 inner_batch=3 held_out=3 outer_batch=1 warmup=0 pool=2".split()
 STEPS = 55  # five chunks and a half
 RECIPE = recipes.find("sinusoid").changed([*TINY, f"steps={STEPS}"])
@@ -80,18 +80,6 @@ def listening():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(compiled):
-    """Equal trainers share their compiled functions and first state; otherwise each run below would trace them anew."""
-    first_state = functools.cache(lambda trainer, begin=Trainer.begin: jax.device_get(begin(trainer)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "begin", lambda trainer: jax.tree.map(jnp.asarray, first_state(trainer)))
-        patch.setattr(Trainer, "compiled", functools.cache(Trainer.compiled))
-        patch.setattr(loop, "side_by_side", functools.cache(loop.side_by_side))
-        patch.setattr(Trainer, "template", functools.cache(Trainer.template))
-        yield
 
 
 @pytest.fixture
@@ -233,15 +221,8 @@ def test_killed_at_any_file_written_and_resumed(plain, tmp_path, no_metric, monk
     assert number == 8  # three times curve and checkpoint, then rule and card
 
 
-@pytest.fixture(scope="module")
-def environment(compiled):
-    """For real processes: they compile as this one does."""
-    settings = {name: jax.config.values[name] for name in ("jax_platforms", "jax_disable_most_optimizations")} | compiled
-    return {**os.environ, **{name.upper(): str(value) for name, value in settings.items()}}
-
-
-def start(arguments, environment):
-    return subprocess.Popen([sys.executable, "-m", "mplp_lite", *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+def start(arguments):
+    return subprocess.Popen([sys.executable, "-m", "mplp_lite", *arguments], stderr=subprocess.PIPE, text=True)
 
 
 def wait_until(happened, process, seconds=120):
@@ -252,7 +233,7 @@ def wait_until(happened, process, seconds=120):
         time.sleep(0.002)
 
 
-LONG = 1500
+LONG = 600
 
 
 @pytest.fixture(scope="module")
@@ -262,14 +243,14 @@ def long_run(tmp_path_factory):
     return out
 
 
-def test_sigkill_at_random_moments_and_resumed(long_run, tmp_path, environment):
+def test_sigkill_at_random_moments_and_resumed(long_run, tmp_path):
     moments = random.Random(0)
     steps = []
     for _ in range(3):
-        process = start(command(tmp_path, "--checkpoint-every", "10", steps=LONG), environment)
+        process = start(command(tmp_path, "--checkpoint-every", "10", steps=LONG))
         with process:
             wait_until(lambda: (tmp_path / "checkpoint.npz").exists() and safe_step(tmp_path) > (steps or [0])[-1], process)
-            time.sleep(moments.uniform(0, 0.3))
+            time.sleep(moments.uniform(0, 0.1))
             process.kill()
         assert process.returncode == -signal.SIGKILL
         steps.append(safe_step(tmp_path))
@@ -281,9 +262,9 @@ def test_sigkill_at_random_moments_and_resumed(long_run, tmp_path, environment):
 # ---------------------------------------------------------------- Ctrl-C
 
 
-def test_ctrl_c_in_a_real_process_and_resumed(long_run, tmp_path, environment, capsys):
+def test_ctrl_c_in_a_real_process_and_resumed(long_run, tmp_path, capsys):
     arguments = command(tmp_path / "a folder", "--checkpoint-every", "100000", steps=LONG)
-    with start(arguments, environment) as process:
+    with start(arguments) as process:
         seen = ""
         while "loss" not in seen:
             seen += process.stderr.read(1)
