@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import shutil
 import socket
 import struct
@@ -536,3 +537,14 @@ def test_a_copy_without_labels_or_contrast_is_named(images, label, named, tmp_pa
     with pytest.raises(data.DataError, match=named) as error:
         data.mnist("tfds", data_dir=tmp_path)
     assert clear(error) and str(folder) in str(error.value)
+
+
+def test_the_page_does_what_it_says(capsys):
+    """Each python block of the book's page that needs no copy; what one prints stands below it."""
+    page = (Path(__file__).parents[1] / "book/data.md").read_text()
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import" in block]
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 2 and [part.shape for part in names["digits"].train] == [(4000, 144), (4000, 10)]
+    assert f"```\n{capsys.readouterr().out}```" in page
