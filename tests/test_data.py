@@ -530,6 +530,15 @@ def test_a_damaged_copy_is_named(damage, copy):
     assert clear(error) and str(copy) in str(error.value)
 
 
+def test_a_package_that_is_missing_on_the_way_is_no_damage(copies, monkeypatch):
+    def examples(builder, part):
+        raise ModuleNotFoundError("No module named 'array_record'")
+
+    monkeypatch.setattr(data, "_examples", examples)
+    with pytest.raises(ModuleNotFoundError, match="array_record"):
+        data.mnist("tfds", data_dir=copies)
+
+
 @pytest.mark.parametrize(("images", "label", "named"), [(1, -1, "labels an image -1"), (0, 3, "all one shade")])
 def test_a_copy_without_labels_or_contrast_is_named(images, label, named, tmp_path):
     parts = {part: (images * drawn((28, 28, 1), 10, 4, 0)[0], np.full(4, label)) for part in ("train", "test")}
@@ -547,4 +556,4 @@ def test_the_page_does_what_it_says(capsys):
     for block in blocks:
         exec(block, names)
     assert len(blocks) == 2 and [part.shape for part in names["digits"].train] == [(4000, 144), (4000, 10)]
-    assert f"```\n{capsys.readouterr().out}```" in page
+    assert f"```text\n{capsys.readouterr().out}```" in page
