@@ -69,7 +69,7 @@ class Thought(NamedTuple):
 
     Attributes:
         carry: the new carry, `(b, *shape, c)`, or `None`.
-        update: the proposed change of the parameter, in its shape, averaged over the batch; `None` without parameter.
+        update: the proposed change, one per entry, `(*shape)`, averaged over the batch; `None` without parameter.
         message: what goes back, one message per input unit, `(b, units, m)`.
     """
 

@@ -181,9 +181,21 @@ class Protocol(Network):
             return state._replace(seen={"statistics": statistics, "message": thought.message})
         if measuring:
             statistics = statistics._replace(out_mean=thought.update.mean())
-        delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
+        delta = node.op.pool(rescale(thought.update, statistics.out_mean, rule.scales[group]))
+        check_delta(node, delta, state.parameter)
         seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
+
+
+def check_delta(node: Node, delta: Array, parameter: Array) -> None:
+    """Checks that a change has the shape of the parameter it is for, so that nothing is broadcast.
+
+    Raises:
+        ValueError: if not.
+    """
+    if delta.shape != parameter.shape:
+        found = f"The updates of node {node.name!r} have shape {delta.shape}, but its parameter has {parameter.shape}"
+        raise ValueError(f"{found}; let the learner propose one per entry and the operation's pool() give one per number.")
 
 
 def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
