@@ -19,7 +19,7 @@ class NodeState(NamedTuple):
 
     Attributes:
         parameter: what it learns, or `None`.
-        carry: the memory of its learner, `(b, *shape, c)`, or `None`.
+        carry: the memory of its learner, as its `first_carry` makes it, or `None`.
         inputs: what forward arrows brought since it last fired, by input slot; each `(b, units)`.
         messages: what came back since its learner last spoke; each `(b, units, m)`.
         output: what it sends forward, `(b, units)`.

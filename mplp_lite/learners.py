@@ -4,7 +4,7 @@ A learner sees one synapse, one bias, one unit at a time; all of a node share it
 that broadcast against each other to `(b, *shape, channels)`, so nothing is replicated before it has to be.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -68,12 +68,12 @@ class Thought(NamedTuple):
     """What a learner answers.
 
     Attributes:
-        carry: the new carry, `(b, *shape, c)`, or `None`.
+        carry: the new carry, of the old one's shape, or `None`.
         update: the proposed change, one per entry, `(*shape)`, averaged over the batch; `None` without parameter.
         message: what goes back, one message per input unit, `(b, units, m)`.
     """
 
-    carry: Array | None
+    carry: Any
     update: Array | None
     message: Array
 
@@ -96,11 +96,14 @@ class Learner(nn.Module):
         check_learner(self)
         super().__post_init__()
 
-    def first_carry(self, op: Operation, batch: int) -> Array | None:
-        """The carry before the first inner step, `(batch, *op.shape, c)`; `None` for a learner without memory."""
+    def first_carry(self, op: Operation, batch: int) -> Any:
+        """The carry before the first inner step: an array or any pytree of arrays, `(batch, *op.shape, c)` say, or without batch slots.
+
+        `None` for a learner without memory.
+        """
         return None
 
-    def __call__(self, op: Operation, reads: tuple[Array, ...], carry: Array | None) -> Thought:
+    def __call__(self, op: Operation, reads: tuple[Array, ...], carry: Any) -> Thought:
         """Thinks for all entries of `op` at once, given what they read and their carry."""
         raise NotImplementedError(f"{type(self).__name__} must say how it thinks: define __call__().")
 

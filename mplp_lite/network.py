@@ -17,7 +17,7 @@ class State(NamedTuple):
 
     Attributes:
         parameters: weights and biases, by node.
-        carries: what its way of learning remembers: for a protocol, by node, `(b, *shape, c)` each.
+        carries: what its way of learning remembers: for a protocol, by node, as the learner's `first_carry` makes it.
     """
 
     parameters: Mapping[str, Array]
@@ -54,9 +54,7 @@ class Network:
         Raises:
             ValueError: if the prior's names or shapes are not those of the graph, or `batch < 1`.
         """
-        given = {name: jnp.shape(value) for name, value in prior.items()}
-        if given != self.parameter_shapes:
-            raise ValueError(f"The prior has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
+        self._check_parameters("The prior", prior)
         if batch < 1:
             raise ValueError(f"batch={batch} was given; an inner batch holds at least 1 example.")
         return State(dict(prior), self.first_carries(prior, batch))
@@ -73,7 +71,7 @@ class Network:
         """What the network says about `x (n, units)`, for any `n`; dictionaries by node where the graph has several inputs or outputs.
 
         Raises:
-            ValueError: if `x` has another shape than `(n, units)`, or the graph has no loss.
+            ValueError: if `x` has another shape than `(n, units)`, a parameter another than the graph's, or the graph has no loss.
             TypeError: if its dtype is not that of the parameters.
         """
         if not self.graph.outputs:
@@ -101,7 +99,13 @@ class Network:
         """
         return sum(losses.mean() for losses in self.unit_losses(state, x, y).values())
 
+    def _check_parameters(self, what, parameters):
+        given = {name: jnp.shape(value) for name, value in parameters.items()}
+        if given != self.parameter_shapes:
+            raise ValueError(f"{what} has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
+
     def _node_states(self, state, data):
+        self._check_parameters("The state", state.parameters)
         states = {node.name: NodeState(state.parameters.get(node.name), state.carries.get(node.name)) for node in self.graph.nodes}
         return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
 

@@ -109,7 +109,7 @@ class Protocol(Network):
             rule.scales.setdefault(self.statistics_group(node), jnp.asarray(self.learner.first_scale, float))
 
     def first_carries(self, prior, batch):
-        """Zeros, `(batch, *shape, c)`, for each node whose learner has a memory."""
+        """What the learners' `first_carry` gives, for each node whose learner has a memory."""
         carries = {node.name: self.learner.first_carry(node.op, batch) for node in self.graph.nodes if node.op.learns}
         return {name: carry for name, carry in carries.items() if carry is not None}
 
@@ -199,18 +199,42 @@ def check_delta(node: Node, delta: Array, parameter: Array) -> None:
 
 
 def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
-    """Checks that a rule belongs to a protocol, and that a batch has as many examples as the carries have slots.
+    """Checks that a rule belongs to a protocol, and that the carries are its learners' for batches as large as this one.
 
     Raises:
         ValueError: if not.
     """
     if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
         raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
-    held = {carry.shape[0] for carry in state.carries.values()}
-    given = next(value.shape[0] for value in data.values())
-    if given < 1 or held - {given}:
-        slots, remedy = max(held, default="1 or more"), f"make the state with init(key, batch={max(given, 1)})"
-        raise ValueError(f"A batch of {given} was given, but the learners' carry holds {slots} slots; {remedy}.")
+    batch = next(value.shape[0] for value in data.values())
+    if batch < 1:
+        raise ValueError(f"A batch of {batch} was given; an inner batch holds at least 1 example.")
+    _check_carries(protocol, state.carries, batch)
+
+
+def _check_carries(protocol, carries, batch):
+    held, needed = jax.tree.map(jnp.shape, dict(carries)), _carry_shapes(protocol, batch)
+    if held.keys() != needed.keys():
+        given = f"The state has carries of nodes {sorted(held)}, but the learners keep them for {sorted(needed)}"
+        raise ValueError(f"{given}; make the state with init or begin.")
+    if held != needed:
+        node, slots = next(name for name in held if held[name] != needed[name]), _slots(protocol, carries)
+        given = f"A batch of {batch} was given, but the learners' carry holds {slots} slots"
+        if slots is None:
+            given = f"The carry of node {node!r} has shape {held[node]}, but a batch of {batch} needs {needed[node]}"
+        raise ValueError(f"{given}; make the state with init(key, batch={batch}).")
+
+
+def _slots(protocol, carries):
+    """The batch that these carries were made for, `None` if they are no protocol's."""
+    lengths = {jnp.shape(leaf)[0] for leaf in jax.tree.leaves(carries) if jnp.ndim(leaf)}
+    shapes = jax.tree.map(jnp.shape, dict(carries))
+    return next((batch for batch in sorted(lengths) if batch and _carry_shapes(protocol, batch) == shapes), None)
+
+
+@cache
+def _carry_shapes(protocol, batch):
+    return jax.tree.map(jnp.shape, jax.eval_shape(partial(protocol.init, batch=batch), jax.random.key(0)).carries)
 
 
 @cache

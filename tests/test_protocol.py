@@ -14,7 +14,7 @@ from hypothesis import given
 from helpers import identical, jit, max_difference, noise, random_episode, random_prior, random_rule, refused, wide
 from mplp_lite import network, protocol
 from mplp_lite.graph import mlp, sequential
-from mplp_lite.learners import GRU, Stateless
+from mplp_lite.learners import GRU, Learner, Stateless, Thought
 from mplp_lite.protocol import Protocol
 from mplp_lite.weights import named_leaves
 
@@ -395,6 +395,76 @@ def test_a_batch_unlike_the_carry(gru, no_computation):
         gru.protocol.update(gru.rule, gru.start(), X[:3], Y[:3])
     with refused(ValueError, sentence):
         gru.protocol.calibrate(gru.rule, gru.start(), X[None, :3], Y[None, :3])
+
+
+def changed(carries, **changes):
+    """Carries with some replaced, or left out where `None`."""
+    return {name: value for name, value in {**carries, **changes}.items() if value is not None}
+
+
+FOREIGN_CARRIES = {
+    "missing": ({"b1": None}, r"The state has carries of nodes \['W1', 'W2', 'b2', .*\], but .* for \['W1', 'W2', 'b1', .*; make"),
+    "extra": ({"W9": jnp.zeros((BATCH, 1))}, r"The state has carries of nodes \['W1', 'W2', 'W9', .*; make the state with init or begin"),
+    "an axis of 1": ({"b1": jnp.zeros((BATCH, 1, 6))}, r"carry of node 'b1' has shape \(5, 1, 6\), but a batch of 5 needs \(5, 4, 6\)"),
+    "no axis": ({"b1": jnp.zeros(())}, r"carry of node 'b1' has shape \(\), but a batch of 5 needs \(5, 4, 6\); make the state with init"),
+    "one slot": ({"b1": jnp.zeros((1, 4, 6))}, r"carry of node 'b1' has shape \(1, 4, 6\), but a batch of 5 needs \(5, 4, 6\)"),
+    "a pair": ({"b1": (jnp.zeros(3), jnp.zeros(()))}, r"carry of node 'b1' has shape \(\(3,\), \(\)\), but a batch of 5 needs \(5, 4, 6\)"),
+}
+
+
+@pytest.mark.parametrize("changes, sentence", FOREIGN_CARRIES.values(), ids=FOREIGN_CARRIES.keys())
+def test_foreign_carries(gru, no_computation, changes, sentence):
+    state = gru.start()
+    with refused(ValueError, sentence):
+        gru.protocol.update(gru.rule, state._replace(carries=changed(state.carries, **changes)), X, Y)
+
+
+def test_a_stateless_learner_keeps_no_carries(stateless, gru, no_computation):
+    with refused(ValueError, r"The state has carries of nodes \['W1', .*\], but the learners keep them for \[\]"):
+        stateless.protocol.update(stateless.rule, gru.start(), X, Y)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 4), ()])
+def test_a_parameter_of_another_shape_is_not_broadcast(lesson, no_computation, shape):
+    state = lesson.start()
+    state = state._replace(parameters=state.parameters | {"b1": jnp.zeros(shape)})
+    sentence = r"The state has shapes .*, but the graph needs .*'b1': \(4,\).*; pass one array for each"
+    calls = lesson.protocol.predict, lesson.protocol.loss, partial(lesson.protocol.update, lesson.rule)
+    for call, data in zip(calls, ((X,), (X, Y), (X, Y)), strict=True):
+        with refused(ValueError, sentence):
+            call(state, *data)
+
+
+class Pool(Learner):
+    """Its carries are pairs: a mean over the batch, one per entry, and how many batches it has seen, one for the whole node."""
+
+    message: int = 2
+
+    def first_carry(self, op, batch):
+        return jnp.zeros((*op.shape, 2)), {"seen": jnp.zeros(())}
+
+    def __call__(self, op, reads, carry):
+        mean, seen = carry
+        spread = jnp.broadcast_to(reads[0][..., :1], (len(reads[0]), *op.shape, 1))
+        mean = mean + jnp.concatenate([spread, 2 * spread], axis=-1).mean(axis=0)
+        message = jnp.broadcast_to(mean[None], (len(spread), *mean.shape))
+        update = None if op.parameter_shape is None else mean[..., 0]
+        return Thought((mean, {"seen": seen["seen"] + 1}), update, op.collect(message))
+
+
+def test_carries_are_any_tree_and_need_no_batch_slots():
+    pooling = Protocol(GRAPH, Pool(first_scale=0.5))
+    state = pooling.begin(random_prior(pooling), BATCH)
+    assert state.carries["W1"][0].shape == (2, 4, 2)
+    rule, new = pooling.new_rule(jax.random.key(0)), state
+    for batch in (BATCH, 3):
+        new, trail = pooling.update(rule, new, X[:batch], Y[:batch])
+    seen = {name: carry[1]["seen"] for name, carry in new.carries.items()}
+    assert seen == {name: 2.0 for name in "W1 b1 sigmoid1 W2 b2 softmax2 loss".split()}
+    np.testing.assert_allclose(trail["b2"]["delta"], 0.5 * new.carries["b2"][0][:, 0], rtol=1e-6)
+    short = state._replace(carries=changed(state.carries, b1=(jnp.zeros((1, 2)), {"seen": jnp.zeros(())})))
+    with refused(ValueError, r"The carry of node 'b1' has shape \(\(1, 2\), \{'seen': \(\)\}\), but a batch of 5 needs \(\(4, 2\), "):
+        pooling.update(rule, short, X, Y)
 
 
 def test_stateless_learners_take_batches_of_any_size(stateless):

@@ -132,7 +132,7 @@ def descended(predict, prior, xs, ys, momentum=0.0):
 
 
 @tied
-@pytest.mark.parametrize("learner, momentum", [(Backprop(first_scale=RATE), 0.0), (Momentum(first_scale=RATE), 0.9)], ids=["sgd", "momentum"])
+@pytest.mark.parametrize("learner, momentum", [(Backprop(first_scale=RATE), 0.0), (Momentum(first_scale=RATE), 0.9)])
 def test_backprop_with_shared_numbers_is_sgd(graph, predict, learner, momentum):
     protocol = Protocol(graph, learner)
     prior, (xs, ys) = jax.tree.map(lambda values: 0.5 * values, random_prior(protocol)), lessons(graph)
