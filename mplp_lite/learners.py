@@ -4,7 +4,7 @@ A learner sees one synapse, one bias, one unit at a time; all of a node share it
 that broadcast against each other to `(b, *shape, channels)`, so nothing is replicated before it has to be.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -91,6 +91,8 @@ class Learner(nn.Module):
 
     message: int = 8
     first_scale: float = 0.2 * 0.05
+    incidental: ClassVar[frozenset[str]] = frozenset({"first_scale"})
+    """Fields that a rule, once it is made, does not depend on; learners that differ in others cannot adopt each other's rules."""
 
     def __post_init__(self):
         check_learner(self)
@@ -106,6 +108,13 @@ class Learner(nn.Module):
     def __call__(self, op: Operation, reads: tuple[Array, ...], carry: Any) -> Thought:
         """Thinks for all entries of `op` at once, given what they read and their carry."""
         raise NotImplementedError(f"{type(self).__name__} must say how it thinks: define __call__().")
+
+    def collect(self, op: Operation, messages: Array) -> Array:
+        """Turns one message per entry, `(b, *shape, m)`, into one per input unit, `(b, units, m)`: the operation's mean or sum (eq. 5).
+
+        Override it to let a learner collect messages of its own accord, by a recurrent network say (section 3.1).
+        """
+        return op.collect(messages)
 
 
 class Stateless(Learner):
@@ -127,7 +136,7 @@ class Stateless(Learner):
         if op.parameter_shape is not None:
             update = jnp.tanh(Perceptron((*self.widths, 1), self.activation, name="f")(*reads))[..., 0].mean(axis=0)
         message = jnp.tanh(Perceptron((*self.widths, self.message), self.activation, name="g")(*reads))
-        return Thought(None, update, op.collect(message))
+        return Thought(None, update, self.collect(op, message))
 
 
 class GRU(Learner):
@@ -150,6 +159,7 @@ class GRU(Learner):
     activation: str = "tanh"
     gate_bias: float = -1.0
     blocks: bool = True
+    incidental = Learner.incidental | {"gate_bias", "blocks"}
 
     def first_carry(self, op, batch):
         """Zeros, `(batch, *op.shape, c)`."""
@@ -163,7 +173,7 @@ class GRU(Learner):
         else:
             carry = self.advance(reads, carry)
         update = None if op.parameter_shape is None else carry[..., 0].mean(axis=0)
-        return Thought(carry, update, op.collect(carry[..., -self.message :]))
+        return Thought(carry, update, self.collect(op, carry[..., -self.message :]))
 
     def advance(self, reads: tuple[Array, ...], carry: Array) -> Array:
         """`c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n)` (eq. 12), `(b, *shape, c) -> (b, *shape, c)`."""

@@ -16,7 +16,7 @@ class State(NamedTuple):
     """A network in the middle of learning; a pytree.
 
     Attributes:
-        parameters: weights and biases, by node.
+        parameters: weights and biases, by the node that owns them.
         carries: what its way of learning remembers: for a protocol, by node, as the learner's `first_carry` makes it.
     """
 
@@ -39,8 +39,9 @@ class Network:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of weights and biases, by node."""
-        return {node.name: node.op.parameter_shape for node in self.graph.nodes if node.op.parameter_shape is not None}
+        """Shapes of weights and biases, by the node that owns them."""
+        shapes = {node.name: node.op.parameter_shape for node in self.graph.nodes if not node.tied_to}
+        return {name: shape for name, shape in shapes.items() if shape is not None}
 
     def prior(self, key: Array) -> dict[str, Array]:
         """Fresh weights `N(0, 0.05)` and zero biases, by node: where learning starts from."""
@@ -106,7 +107,7 @@ class Network:
 
     def _node_states(self, state, data):
         self._check_parameters("The state", state.parameters)
-        states = {node.name: NodeState(state.parameters.get(node.name), state.carries.get(node.name)) for node in self.graph.nodes}
+        states = {node.name: NodeState(state.parameters.get(node.owner), state.carries.get(node.name)) for node in self.graph.nodes}
         return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
 
     def _data(self, state, x, y):

@@ -1,6 +1,5 @@
 """Learners on a graph: sharing, updates and their trail, calibration, symmetries, and what is refused."""
 
-import re
 from dataclasses import replace
 from functools import partial
 
@@ -65,6 +64,7 @@ GROUPS = {
     "none": ("W1 b1 sigmoid1 W2 b2 softmax2 loss", "W1 b1 W2 b2", "W1 b1 sigmoid1 W2 b2 softmax2 loss"),
     "learners": ("weight bias sigmoid1 softmax2 loss", "W1 b1 W2 b2", "W1 b1 sigmoid1 W2 b2 softmax2 loss"),
     "all": ("weight bias sigmoid1 softmax2 loss", "weight bias", "weight bias sigmoid1 softmax2 loss"),
+    "kinds": ("weight bias activation softmax crossentropy", "weight bias", "weight bias activation softmax crossentropy"),
 }  # learners, scales, statistics
 
 
@@ -74,11 +74,11 @@ def test_who_shares_what(sharing, learner):
     rule = jax.eval_shape(Protocol(GRAPH, learner, sharing).new_rule, jax.random.key(0))
     for found, expected in zip(rule, GROUPS[sharing], strict=True):
         assert set(found) == set(expected.split())
-    pieces = {"W": 3, "b": 3, "w": 3, "s": 2, "l": 4}  # message, then: parameter and input | input | prediction, target, log
+    pieces = {"W": 3, "b": 3, "w": 3, "s": 2, "a": 2, "l": 4, "c": 4}  # message and what a node holds
     for group, statistics in rule.statistics.items():
-        wanted = 5 if group == "softmax2" else pieces[group[0]]
+        wanted = 5 if group.startswith("softmax") else pieces[group[0]]
         assert statistics.norm.shape == statistics.mean_zeroer.shape == (wanted,)
-        assert (statistics.out_mean is None) == (group in ("sigmoid1", "softmax2", "loss"))
+        assert (statistics.out_mean is None) == (group[0] not in "Wbw")
 
 
 def test_a_new_rule_is_untrained_uncalibrated_and_drawn_anew_for_each_node():
@@ -214,7 +214,7 @@ def test_after_calibration_on_a_batch_its_updates_have_mean_0(lesson):
 @pytest.fixture(scope="module")
 def unfrozen(lesson):
     """The same protocol, measuring at every call, and its update, compiled once."""
-    protocol = replace(lesson.protocol, frozen=False)
+    protocol = replace(lesson.protocol, normalizer="batch")
     return protocol, jit(protocol.update)
 
 
@@ -246,10 +246,10 @@ def test_only_unfrozen_examples_hear_of_their_neighbours(lesson, unfrozen):
         assert (max_difference(said, said_now) > 1e-3) == depends
 
 
-@pytest.mark.parametrize("frozen", [0, 1, None, "no", np.True_])
-def test_frozen_is_true_or_false(frozen):
-    with refused(TypeError, rf"frozen={re.escape(repr(frozen))} was given; it must be True or False"):
-        Protocol(GRAPH, SMALL["gru"], frozen=frozen)
+@pytest.mark.parametrize("normalizer", [False, None, "layer", "Frozen"])
+def test_unknown_normalizer(normalizer):
+    with refused(ValueError, rf"normalizer={normalizer!r} is unknown; use one of \['frozen', 'batch', 'rms', 'none'\]"):
+        Protocol(GRAPH, SMALL["gru"], normalizer=normalizer)
 
 
 # ---- symmetries, in float64 ----
@@ -479,7 +479,7 @@ def test_an_empty_batch(lesson, no_computation):
 
 @pytest.mark.parametrize("sharing", ["both", "All", None])
 def test_unknown_sharing(sharing):
-    with refused(ValueError, rf"sharing={sharing!r} is unknown; use one of \['none', 'learners', 'all'\]"):
+    with refused(ValueError, rf"sharing={sharing!r} is unknown; use one of \['none', 'learners', 'all', 'kinds'\]"):
         Protocol(GRAPH, SMALL["gru"], sharing)
 
 
