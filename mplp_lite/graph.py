@@ -114,7 +114,7 @@ class Forward(Arrow):
 
 @dataclass(frozen=True)
 class Seed(Forward):
-    """The reflexive arrow of a loss: its value becomes its own first message, `(b, units, 1)`."""
+    """The reflexive arrow of a loss: its value becomes its own first message, `(b, units, 1)` (eq. 2)."""
 
     def send(self, node, state, learn):
         """Fires the loss."""

@@ -1,4 +1,4 @@
-"""Learners: what speaks for a node on the way back. `f` proposes an update of its parameter, `g` makes its message (eq. 1-3, 6-8).
+"""Learners: what speaks for a node on the way back. `f` proposes an update of its parameter, `g` makes its message (eq. 3, 1, 6-8).
 
 A learner sees one synapse, one bias, one unit at a time; all of a node share its parameters. What it reads comes in pieces
 that broadcast against each other to `(b, *shape, channels)`, so nothing is replicated before it has to be.
@@ -69,7 +69,7 @@ class Thought(NamedTuple):
 
     Attributes:
         carry: the new carry, of the old one's shape, or `None`.
-        update: the proposed change, one per entry, `(*shape)`, averaged over the batch; `None` without parameter.
+        update: the proposed change, one per entry, `(*shape)`, averaged over the batch (eq. 4); `None` without parameter.
         message: what goes back, one message per input unit, `(b, units, m)`.
     """
 
@@ -118,7 +118,7 @@ class Learner(nn.Module):
 
 
 class Stateless(Learner):
-    """`f` and `g` as two perceptrons without memory (eq. 1-3), both reading the same and both seeing the old parameter.
+    """`f` and `g` as two perceptrons without memory (eq. 3 and eq. 1), both reading the same and both seeing the old parameter.
 
     Attributes:
         message: channels of a message.
@@ -176,7 +176,7 @@ class GRU(Learner):
         return Thought(carry, update, self.collect(op, carry[..., -self.message :]))
 
     def advance(self, reads: tuple[Array, ...], carry: Array) -> Array:
-        """`c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n)` (eq. 12), `(b, *shape, c) -> (b, *shape, c)`."""
+        """`c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n)` (eq. 8), `(b, *shape, c) -> (b, *shape, c)`."""
         size = carry.shape[-1]
         u = nn.sigmoid(Dense(size, bias=False, name="u_x")(*reads) + Dense(size, first_bias=self.gate_bias, name="u_c")(carry))
         r = nn.sigmoid(Dense(size, bias=False, name="r_x")(*reads) + Dense(size, first_bias=self.gate_bias, name="r_c")(carry))

@@ -138,12 +138,12 @@ class Target(Input):
 
 @dataclass(frozen=True)
 class Weight(Operation):
-    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (eq. 5).
+    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (section 3.1).
 
     Attributes:
         inputs: number of input units.
         units: number of output units.
-        aggregate: how the messages of the synapses of one input unit become one: `"mean"` (the paper) or `"sum"`.
+        aggregate: how the messages of the synapses of one input unit become one: `"mean"` (eq. 5) or `"sum"`.
         deviation: standard deviation of a fresh weight.
     """
 
@@ -181,7 +181,7 @@ class Weight(Operation):
         return message[:, None], parameter[None, ..., None], x[:, :, None, None]
 
     def collect(self, messages):
-        """`(b, i, j, m) -> (b, i, m)` (eq. 9)."""
+        """`(b, i, j, m) -> (b, i, m)` (eq. 5)."""
         return AGGREGATORS[self.aggregate](messages, axis=2)
 
 

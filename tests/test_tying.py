@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from helpers import Gain, jit, max_difference, meta_losses, noise, random_prior, random_rule, refused
-from mplp_lite import descent, losses
+from mplp_lite import baselines, descent, losses
 from mplp_lite.descent import Backprop, Momentum
 from mplp_lite.graph import Node, connect
 from mplp_lite.learners import GRU, Learner, Stateless, Thought
-from mplp_lite.nodes import Activation, Bias, Fired, Input, Operation, Target, Weight
+from mplp_lite.nodes import Activation, Add, Bias, Fired, Input, Operation, Target, Weight
 from mplp_lite.protocol import Protocol
 
 RATE, BATCH, STEPS = 0.05, 4, 5
 KEY = jax.random.key(0)
-LEARNERS = {"gru": GRU(message=2, hidden=1, widths=(4,)), "stateless": Stateless(message=2, widths=(4,))}
+LEARNERS = {"gru": GRU(message=2, hidden=1, widths=(4,), blocks=False), "stateless": Stateless(message=2, widths=(4,))}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ TIED = {
     "a gain for all units": (chain(dense(2, 3), SharedGain(3), Activation(3, "tanh"), dense(3, 2)), gain_prediction),
     "a convolution": (chain(Convolution(5), Activation(5, "tanh"), Convolution(4, taps=2), Bias(4)), convolution_prediction),
 }
-tied = pytest.mark.parametrize("graph, predict", TIED.values(), ids=TIED.keys())
+shared = pytest.mark.parametrize("graph, predict", TIED.values(), ids=TIED.keys())
 
 
 def lessons(graph):
@@ -131,7 +131,7 @@ def descended(predict, prior, xs, ys, momentum=0.0):
 # ---- numbers shared within a node ----
 
 
-@tied
+@shared
 @pytest.mark.parametrize("learner, momentum", [(Backprop(first_scale=RATE), 0.0), (Momentum(first_scale=RATE), 0.9)])
 def test_backprop_with_shared_numbers_is_sgd(graph, predict, learner, momentum):
     protocol = Protocol(graph, learner)
@@ -143,7 +143,7 @@ def test_backprop_with_shared_numbers_is_sgd(graph, predict, learner, momentum):
     assert all(max_difference(ours[name], prior[name]) > 1e-3 for name in prior)
 
 
-@tied
+@shared
 @pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS.keys())
 def test_learners_are_meta_trained_on_shared_numbers(graph, predict, learner):
     losses = meta_losses(Protocol(graph, learner))
@@ -201,3 +201,117 @@ REFUSED = {
 def test_what_would_be_broadcast_is_refused(op, learner, exception, sentence):
     with refused(exception, sentence):
         Protocol(chain(op), learner).new_rule(KEY)
+
+
+# ---- a parameter used by several nodes ----
+
+
+def unrolled(*, aggregate="sum"):
+    """`h_t = tanh(W_x x_t + W_h h_(t-1) + b)` for three steps, read out at the last; `h_0` is zero."""
+    ops, ties, edges = {}, {}, []
+    for t in "123":
+        ops |= {f"x{t}": Input(2), f"Wx{t}": Weight(inputs=2, units=3, aggregate=aggregate)}
+        ties[f"Wx{t}"] = "Wx1"
+        edges += [(f"x{t}", f"Wx{t}")]
+        into = f"Wx{t}"
+        if t > "1":
+            ops |= {f"Wh{t}": Weight(inputs=3, units=3, aggregate=aggregate), f"add{t}": Add(3)}
+            ties[f"Wh{t}"] = "Wh2"
+            edges += [(f"h{int(t) - 1}", f"Wh{t}"), (f"Wx{t}", f"add{t}"), (f"Wh{t}", f"add{t}")]
+            into = f"add{t}"
+        ops |= {f"b{t}": Bias(3), f"h{t}": Activation(3, "tanh")}
+        ties |= {f"b{t}": "b1", f"h{t}": "h1"}
+        edges += [(into, f"b{t}"), (f"b{t}", f"h{t}")]
+    ops |= {"Wo": Weight(inputs=3, units=2, aggregate=aggregate), "loss": losses.L2(2), "y": Target(2)}
+    edges += [("h3", "Wo"), ("Wo", "loss"), ("y", "loss")]
+    nodes = [Node(name, op, aggregate, tied_to="" if ties.get(name) == name else ties.get(name, "")) for name, op in ops.items()]
+    return connect(nodes, edges)
+
+
+def unrolled_prediction(p, x):
+    h = jnp.zeros((BATCH, 3))
+    for t in "123":
+        h = jnp.tanh(x[f"x{t}"] @ p["Wx1"] + h @ p["Wh2"] + p["b1"][None])
+    return h @ p["Wo"]
+
+
+SHAPES = {"Wx1": (2, 3), "b1": (3,), "Wh2": (3, 3), "Wo": (3, 2)}
+
+
+@pytest.mark.parametrize("learner, momentum", [(Backprop(first_scale=RATE), 0.0), (Momentum(first_scale=RATE), 0.9)])
+def test_backprop_through_an_unrolled_network_is_sgd(learner, momentum):
+    protocol = Protocol(unrolled(), learner)
+    prior, (xs, ys) = jax.tree.map(lambda values: 0.5 * values, random_prior(protocol)), lessons(protocol.graph)
+    ours = learned(protocol, protocol.new_rule(KEY), prior, xs, ys)
+    assert {name: values.shape for name, values in ours.items()} == SHAPES == protocol.parameter_shapes
+    assert max_difference(ours, descended(unrolled_prediction, prior, xs, ys, momentum)) < 1e-6
+    assert all(max_difference(ours[name], prior[name]) > 1e-3 for name in prior)
+
+
+def test_an_unrolled_network_predicts_with_the_one_parameter():
+    protocol = Protocol(unrolled(), Backprop())
+    prior, (xs, _) = random_prior(protocol), lessons(protocol.graph)
+    x = {name: values[0] for name, values in xs.items()}
+    baseline = baselines.sgd(protocol.graph)
+    for network in (protocol, baseline):
+        np.testing.assert_allclose(network.predict(network.begin(prior, BATCH), x), unrolled_prediction(prior, x), atol=1e-6)
+    assert {name: values.shape for name, values in protocol.prior(KEY).items()} == SHAPES
+
+
+@pytest.mark.parametrize("sharing", ["none", "learners", "all", "kinds"])
+def test_tied_nodes_share_learners_and_scales_but_not_carries_and_their_changes_add_up(sharing):
+    protocol = Protocol(unrolled(), LEARNERS["gru"], sharing)
+    rule, state, (xs, ys) = random_rule(protocol), protocol.begin(random_prior(protocol), BATCH), lessons(protocol.graph)
+    if sharing == "none":
+        assert set(rule.learners) == {*SHAPES, "h1", "add2", "add3", "loss"} and set(rule.scales) == set(SHAPES)
+    new, trail = jit(protocol.update)(rule, state, jax.tree.map(lambda values: values[0], xs), ys[0])
+    assert set(state.parameters) == set(SHAPES)
+    assert set(new.carries) == set(state.carries) == {node.name for node in protocol.graph.nodes if node.op.learns}
+    users = {"Wx1": ["Wx1", "Wx2", "Wx3"], "b1": ["b1", "b2", "b3"], "Wh2": ["Wh2", "Wh3"], "Wo": ["Wo"]}
+    for name, tied in users.items():
+        added = sum(trail[user]["delta"] for user in tied)
+        np.testing.assert_allclose(new.parameters[name], state.parameters[name] + added, atol=1e-6)
+        assert all(max_difference(new.carries[user], new.carries[tied[0]]) > 1e-3 for user in tied[1:])
+
+
+def test_during_a_step_every_user_reads_the_old_value():
+    """Step 1's weights speak last, yet propose what they would if steps 2 and 3 had not moved theirs."""
+    protocol = Protocol(unrolled(), LEARNERS["stateless"])
+    rule, (xs, ys) = random_rule(protocol), lessons(protocol.graph)
+    state, x = protocol.begin(random_prior(protocol), BATCH), jax.tree.map(lambda values: values[0], xs)
+    _, trail = jit(protocol.update)(rule, state, x, ys[0])
+    parameter, heard = state.parameters["Wx1"], trail["b1"]["message"]
+    reads = Weight(inputs=2, units=3).read(heard, parameter, (x["x1"],))
+    s = rule.statistics["Wx1"]
+    reads = [(piece + s.mean_zeroer[k]) * s.norm[k] for k, piece in enumerate(reads)]
+    thought = protocol.learner.apply({"params": rule.learners["Wx1"]}, Weight(inputs=2, units=3), tuple(reads), None)
+    np.testing.assert_allclose(trail["Wx1"]["delta"], (thought.update - s.out_mean) * rule.scales["Wx1"], atol=1e-6)
+
+
+def test_a_learned_rule_is_meta_trained_on_an_unrolled_network():
+    losses = meta_losses(Protocol(unrolled(aggregate="mean"), LEARNERS["gru"], "learners"))
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def tied(name, op, to):
+    """A chain in which a second node is tied to some other."""
+    ops = {"x": Input(3), "W1": dense(3, 3), name: op, "W3": dense(3, 3), "loss": losses.L2(3), "y": Target(3)}
+    nodes = [Node(n, op, tied_to=to if n == name else "W2" if n == "W3" and name == "W2" and to == "W1" else "") for n, op in ops.items()]
+    return connect(nodes, [("x", "W1"), ("W1", name), (name, "W3"), ("W3", "loss"), ("y", "loss")])
+
+
+UNTIED = {
+    "nobody": (lambda: tied("b", Bias(3), "a"), r"Node 'b' is tied to 'a', which is no node that has its own; use one of \['W1', "),
+    "tied itself": (lambda: tied("W2", dense(3, 3), "W1"), "Node 'W3' is tied to 'W2', which is no node that has its own; use one of"),
+    "another shape": (
+        lambda: tied("W2", Convolution(3, taps=1), "W1"),
+        r"Node 'W2' is \('weight', \(3, 1\), \(1,\)\), but 'W1', which it is tied to, is \('weight', \(3, 3\), \(3, 3\)\); make kind and",
+    ),
+    "another kind": (lambda: tied("b", Bias(3), "W1"), r"Node 'b' is \('bias', \(3,\), \(3,\)\), but 'W1', .* is \('weight'"),
+}
+
+
+@pytest.mark.parametrize("make, sentence", UNTIED.values(), ids=UNTIED.keys())
+def test_ties_that_cannot_be(make, sentence):
+    with refused(ValueError, sentence):
+        make()
