@@ -493,11 +493,11 @@ assert worst["meta-trained"] > 1.5
 # was calibrated on. And **learners change**: meta-training turns messages into something else than the noise they were, and no
 # standardiser is told. The learners have to live with it, and they can: they are what is being trained.
 #
-# Now the other way: measure at every call, as calibration does, and never stop. `frozen=False` makes such a protocol. It has to see a
+# Now the other way: measure at every call, as calibration does, and never stop. `normalizer="batch"` makes such a protocol. It has to see a
 # batch to measure one, so an example's update now depends on its neighbours in the batch.
 
 # %%
-measuring = mplp.Protocol(net, learner, frozen=False)
+measuring = mplp.Protocol(net, learner, normalizer="batch")
 _, measured_losses = meta_train(measuring, fresh_rules, keys)
 measured_last = np.asarray(measured_losses)[:, -25:].mean(axis=-1)
 for name, late in (("frozen", last[0]), ("measured each time", measured_last)):

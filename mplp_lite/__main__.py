@@ -8,11 +8,19 @@ from pathlib import Path
 
 import jax
 
-from . import weights
+from . import data, weights
 from .authors import traces
 from .run import errors, grid, hosts, loop, recipes, report
 
-EXPECTED = (errors.RunError, recipes.RecipeError, weights.WeightsError, report.ReportError, FileNotFoundError, ModuleNotFoundError)
+EXPECTED = (
+    errors.RunError,
+    recipes.RecipeError,
+    weights.WeightsError,
+    report.ReportError,
+    data.DataError,
+    FileNotFoundError,
+    ModuleNotFoundError,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -75,7 +75,7 @@ class Momentum(Backprop):
 
     def first_carry(self, op, batch):
         """Zero velocities, `(batch, *op.shape, 1)`, where there is a parameter."""
-        return None if op.parameter_shape is None else jnp.zeros((batch, *op.parameter_shape, 1))
+        return None if op.parameter_shape is None else jnp.zeros((batch, *op.shape, 1))
 
     def remember(self, carry, update):
         """`v' = momentum v - m x`, both kept and proposed."""
@@ -107,12 +107,13 @@ class FeedbackAlignment(Backprop):
 def derivative(op: Operation, message: Array, parameter: Array | None, *stored: Array) -> tuple[Array | None, Array]:
     """The one thing to know about an operation: the loss's derivatives by its parameter (or `None`) and by its input.
 
-    It is given what the node's learner reads, and answers entry by entry, `(b, *shape, 1)`. An operation of your own that stores its
-    inputs is differentiated by JAX, with one message channel per input, from which `answer` picks; any other must be registered.
+    It is given what the node's learner reads, and answers entry by entry, `(b, *shape, 1)`; entries that share a number of the
+    parameter need a `pool` that adds up. An operation of your own that works unit by unit and stores its inputs is differentiated by
+    JAX, with one message channel per input, from which `answer` picks; any other must be registered.
     """
     if len(stored) != op.arity:
         raise ValueError(f"{type(op).__name__} does not store its {op.arity} inputs; let it, or register its descent.derivative.")
-    own = None if parameter is None else parameter[0, ..., 0]
+    own = None if parameter is None else jnp.broadcast_to(parameter[0, ..., 0], op.shape)
 
     def one(message, *inputs):
         _, back = jax.vjp(lambda p, *inputs: op.forward(p, *(x[None] for x in inputs)).output[0], own, *inputs)

@@ -19,7 +19,7 @@ class NodeState(NamedTuple):
 
     Attributes:
         parameter: what it learns, or `None`.
-        carry: the memory of its learner, `(b, *shape, c)`, or `None`.
+        carry: the memory of its learner, as its `first_carry` makes it, or `None`.
         inputs: what forward arrows brought since it last fired, by input slot; each `(b, units)`.
         messages: what came back since its learner last spoke; each `(b, units, m)`.
         output: what it sends forward, `(b, units)`.
@@ -45,15 +45,23 @@ class Node:
     Attributes:
         name: unique in its graph.
         op: what it computes and stores.
-        aggregate: how messages from several consumers become one, `"mean"` (the paper) or `"sum"`.
+        aggregate: how messages from several consumers become one, `"mean"` (the paper takes it inside a layer, eq. 5) or `"sum"`.
+        tied_to: name of the node whose parameter, learner, standardiser and scale this one uses, as the steps of an unrolled network
+            do; what they add to the parameter in one inner step adds up. Carries stay apart. `""`: it has its own.
     """
 
     name: str
     op: Operation
     aggregate: str = "mean"
+    tied_to: str = ""
 
     def __post_init__(self):
         check_choice("aggregate", self.aggregate, AGGREGATORS)
+
+    @property
+    def owner(self) -> str:
+        """Name of the node whose parameter it uses, its own as a rule."""
+        return self.tied_to or self.name
 
     def gather(self, messages: tuple[Array, ...]) -> Array:
         """One message from those of all consumers, `(b, units, m)` each."""
@@ -106,7 +114,7 @@ class Forward(Arrow):
 
 @dataclass(frozen=True)
 class Seed(Forward):
-    """The reflexive arrow of a loss: its value becomes its own first message, `(b, units, 1)`."""
+    """The reflexive arrow of a loss: its value becomes its own first message, `(b, units, 1)` (eq. 2)."""
 
     def send(self, node, state, learn):
         """Fires the loss."""
@@ -211,6 +219,7 @@ def check_graph(graph):
     """Raises a ValueError if the graph's nodes and arrows do not fit together."""
     _check_names(graph)
     for node in graph.nodes:
+        _check_tie(graph, node)
         _check_slots(graph, node)
         _check_consumer(graph, node)
     for arrow in graph.forward:
@@ -225,6 +234,15 @@ def _check_names(graph):
     strangers = {end for arrow in graph.order for end in (arrow.source, arrow.target)} - set(names)
     if strangers:
         raise ValueError(f"Arrows name {sorted(strangers)}, which are no nodes of this graph; its nodes are {names}.")
+
+
+def _check_tie(graph, node):
+    owners = {other.name: other.op for other in graph.nodes if not other.tied_to}
+    if node.owner != node.name and node.owner not in owners:
+        raise ValueError(f"Node {node.name!r} is tied to {node.owner!r}, which is no node that has its own; use one of {sorted(owners)}.")
+    mine, theirs = ((op.kind, op.shape, op.parameter_shape) for op in (node.op, owners[node.owner]))
+    if mine != theirs:
+        raise ValueError(f"Node {node.name!r} is {mine}, but {node.owner!r}, which it is tied to, is {theirs}; make kind and shapes equal.")
 
 
 def _check_slots(graph, node):

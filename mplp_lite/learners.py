@@ -1,10 +1,10 @@
-"""Learners: what speaks for a node on the way back. `f` proposes an update of its parameter, `g` makes its message (eq. 1-3, 6-8).
+"""Learners: what speaks for a node on the way back. `f` proposes an update of its parameter, `g` makes its message (eq. 3, 1, 6-8).
 
 A learner sees one synapse, one bias, one unit at a time; all of a node share its parameters. What it reads comes in pieces
 that broadcast against each other to `(b, *shape, channels)`, so nothing is replicated before it has to be.
 """
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -68,12 +68,12 @@ class Thought(NamedTuple):
     """What a learner answers.
 
     Attributes:
-        carry: the new carry, `(b, *shape, c)`, or `None`.
-        update: the proposed change of the parameter, in its shape, averaged over the batch; `None` without parameter.
+        carry: the new carry, of the old one's shape, or `None`.
+        update: the proposed change, one per entry, `(*shape)`, averaged over the batch (eq. 4); `None` without parameter.
         message: what goes back, one message per input unit, `(b, units, m)`.
     """
 
-    carry: Array | None
+    carry: Any
     update: Array | None
     message: Array
 
@@ -91,22 +91,34 @@ class Learner(nn.Module):
 
     message: int = 8
     first_scale: float = 0.2 * 0.05
+    incidental: ClassVar[frozenset[str]] = frozenset({"first_scale"})
+    """Fields that a rule, once it is made, does not depend on; learners that differ in others cannot adopt each other's rules."""
 
     def __post_init__(self):
         check_learner(self)
         super().__post_init__()
 
-    def first_carry(self, op: Operation, batch: int) -> Array | None:
-        """The carry before the first inner step, `(batch, *op.shape, c)`; `None` for a learner without memory."""
+    def first_carry(self, op: Operation, batch: int) -> Any:
+        """The carry before the first inner step: an array or any pytree of arrays, `(batch, *op.shape, c)` say, or without batch slots.
+
+        `None` for a learner without memory.
+        """
         return None
 
-    def __call__(self, op: Operation, reads: tuple[Array, ...], carry: Array | None) -> Thought:
+    def __call__(self, op: Operation, reads: tuple[Array, ...], carry: Any) -> Thought:
         """Thinks for all entries of `op` at once, given what they read and their carry."""
         raise NotImplementedError(f"{type(self).__name__} must say how it thinks: define __call__().")
 
+    def collect(self, op: Operation, messages: Array) -> Array:
+        """Turns one message per entry, `(b, *shape, m)`, into one per input unit, `(b, units, m)`: the operation's mean or sum (eq. 5).
+
+        Override it to let a learner collect messages of its own accord, by a recurrent network say (section 3.1).
+        """
+        return op.collect(messages)
+
 
 class Stateless(Learner):
-    """`f` and `g` as two perceptrons without memory (eq. 1-3), both reading the same and both seeing the old parameter.
+    """`f` and `g` as two perceptrons without memory (eq. 3 and eq. 1), both reading the same and both seeing the old parameter.
 
     Attributes:
         message: channels of a message.
@@ -124,7 +136,7 @@ class Stateless(Learner):
         if op.parameter_shape is not None:
             update = jnp.tanh(Perceptron((*self.widths, 1), self.activation, name="f")(*reads))[..., 0].mean(axis=0)
         message = jnp.tanh(Perceptron((*self.widths, self.message), self.activation, name="g")(*reads))
-        return Thought(None, update, op.collect(message))
+        return Thought(None, update, self.collect(op, message))
 
 
 class GRU(Learner):
@@ -147,6 +159,7 @@ class GRU(Learner):
     activation: str = "tanh"
     gate_bias: float = -1.0
     blocks: bool = True
+    incidental = Learner.incidental | {"gate_bias", "blocks"}
 
     def first_carry(self, op, batch):
         """Zeros, `(batch, *op.shape, c)`."""
@@ -160,10 +173,10 @@ class GRU(Learner):
         else:
             carry = self.advance(reads, carry)
         update = None if op.parameter_shape is None else carry[..., 0].mean(axis=0)
-        return Thought(carry, update, op.collect(carry[..., -self.message :]))
+        return Thought(carry, update, self.collect(op, carry[..., -self.message :]))
 
     def advance(self, reads: tuple[Array, ...], carry: Array) -> Array:
-        """`c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n)` (eq. 12), `(b, *shape, c) -> (b, *shape, c)`."""
+        """`c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n)` (eq. 8), `(b, *shape, c) -> (b, *shape, c)`."""
         size = carry.shape[-1]
         u = nn.sigmoid(Dense(size, bias=False, name="u_x")(*reads) + Dense(size, first_bias=self.gate_bias, name="u_c")(carry))
         r = nn.sigmoid(Dense(size, bias=False, name="r_x")(*reads) + Dense(size, first_bias=self.gate_bias, name="r_c")(carry))

@@ -16,8 +16,8 @@ class State(NamedTuple):
     """A network in the middle of learning; a pytree.
 
     Attributes:
-        parameters: weights and biases, by node.
-        carries: what its way of learning remembers: for a protocol, by node, `(b, *shape, c)` each.
+        parameters: weights and biases, by the node that owns them.
+        carries: what its way of learning remembers: for a protocol, by node, as the learner's `first_carry` makes it.
     """
 
     parameters: Mapping[str, Array]
@@ -39,8 +39,9 @@ class Network:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of weights and biases, by node."""
-        return {node.name: node.op.parameter_shape for node in self.graph.nodes if node.op.parameter_shape is not None}
+        """Shapes of weights and biases, by the node that owns them."""
+        shapes = {node.name: node.op.parameter_shape for node in self.graph.nodes if not node.tied_to}
+        return {name: shape for name, shape in shapes.items() if shape is not None}
 
     def prior(self, key: Array) -> dict[str, Array]:
         """Fresh weights `N(0, 0.05)` and zero biases, by node: where learning starts from."""
@@ -54,9 +55,7 @@ class Network:
         Raises:
             ValueError: if the prior's names or shapes are not those of the graph, or `batch < 1`.
         """
-        given = {name: jnp.shape(value) for name, value in prior.items()}
-        if given != self.parameter_shapes:
-            raise ValueError(f"The prior has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
+        self._check_parameters("The prior", prior)
         if batch < 1:
             raise ValueError(f"batch={batch} was given; an inner batch holds at least 1 example.")
         return State(dict(prior), self.first_carries(prior, batch))
@@ -73,7 +72,7 @@ class Network:
         """What the network says about `x (n, units)`, for any `n`; dictionaries by node where the graph has several inputs or outputs.
 
         Raises:
-            ValueError: if `x` has another shape than `(n, units)`, or the graph has no loss.
+            ValueError: if `x` has another shape than `(n, units)`, a parameter another than the graph's, or the graph has no loss.
             TypeError: if its dtype is not that of the parameters.
         """
         if not self.graph.outputs:
@@ -101,8 +100,14 @@ class Network:
         """
         return sum(losses.mean() for losses in self.unit_losses(state, x, y).values())
 
+    def _check_parameters(self, what, parameters):
+        given = {name: jnp.shape(value) for name, value in parameters.items()}
+        if given != self.parameter_shapes:
+            raise ValueError(f"{what} has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
+
     def _node_states(self, state, data):
-        states = {node.name: NodeState(state.parameters.get(node.name), state.carries.get(node.name)) for node in self.graph.nodes}
+        self._check_parameters("The state", state.parameters)
+        states = {node.name: NodeState(state.parameters.get(node.owner), state.carries.get(node.name)) for node in self.graph.nodes}
         return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
 
     def _data(self, state, x, y):

@@ -56,7 +56,7 @@ class Operation:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the bundle: one carry is kept per batch slot and per entry."""
+        """Shape of the bundle: for each of its entries the learner thinks once, and most keep one carry per batch slot."""
         return (self.units,)
 
     @property
@@ -66,12 +66,14 @@ class Operation:
 
     @property
     def parameter_shape(self) -> tuple[int, ...] | None:
-        """Shape of what the node learns, `None` where there is nothing to learn."""
+        """Shape of what the node learns, `None` where there is nothing to learn; another than `shape` where entries share numbers."""
         return None
 
     def initial(self, key: Array) -> Array:
         """A fresh parameter of shape `parameter_shape`, drawn with `key`."""
-        raise NotImplementedError(f"{type(self).__name__} has no parameter to draw.")
+        if self.parameter_shape is None:
+            raise NotImplementedError(f"{type(self).__name__} has no parameter to draw.")
+        raise NotImplementedError(f"{type(self).__name__} must say how a fresh parameter is drawn: define initial().")
 
     def forward(self, parameter: Array | None, *inputs: Array) -> Fired:
         """Fires the operation on `inputs`, each `(b, units)`."""
@@ -81,17 +83,41 @@ class Operation:
         """What the learner reads: `message (b, u, m)`, the parameter, then all that was stored.
 
         Returns arrays that broadcast to `(b, *shape, channels)`; nothing is replicated in memory.
+
+        Raises:
+            NotImplementedError: if the parameter has other axes than `shape`, so that nobody can know which entry has which number.
         """
         own = () if parameter is None else (parameter[None, ..., None],)
+        if parameter is not None and not _spreads(parameter.shape, self.shape):
+            have = f"{type(self).__name__} has entries of shape {self.shape} and a parameter of shape {parameter.shape}"
+            raise NotImplementedError(f"{have}, so it must say which entry reads what: define read().")
         return (message, *own, *(value[..., None] for value in stored))
 
     def collect(self, messages: Array) -> Array:
         """Turns one message per entry, `(b, *shape, m)`, into one per input unit, `(b, units, m)`."""
         return messages
 
+    def pool(self, updates: Array) -> Array:
+        """Turns one update per entry, `(*shape)`, into one per number of the parameter, `parameter_shape`.
+
+        Entries that share a number pool their updates: add them up, as derivatives do, or take their mean.
+
+        Raises:
+            NotImplementedError: if the two shapes differ.
+        """
+        if self.parameter_shape != self.shape:
+            have = f"{type(self).__name__} has entries of shape {self.shape} and a parameter of shape {self.parameter_shape}"
+            raise NotImplementedError(f"{have}, so it must say how updates become one: define pool(), a sum or a mean.")
+        return updates
+
     def answer(self, message: Array, slot: int) -> Array:
         """The part of the collected `message` that goes back along input number `slot`."""
         return message
+
+
+def _spreads(parameter_shape, shape):
+    """Whether each entry finds its number by its place: axis by axis as many numbers as entries, or one for all."""
+    return len(parameter_shape) == len(shape) and all(n in (1, entries) for n, entries in zip(parameter_shape, shape))
 
 
 @dataclass(frozen=True)
@@ -112,12 +138,12 @@ class Target(Input):
 
 @dataclass(frozen=True)
 class Weight(Operation):
-    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (eq. 5).
+    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (section 3.1).
 
     Attributes:
         inputs: number of input units.
         units: number of output units.
-        aggregate: how the messages of the synapses of one input unit become one: `"mean"` (the paper) or `"sum"`.
+        aggregate: how the messages of the synapses of one input unit become one: `"mean"` (eq. 5) or `"sum"`.
         deviation: standard deviation of a fresh weight.
     """
 
@@ -155,7 +181,7 @@ class Weight(Operation):
         return message[:, None], parameter[None, ..., None], x[:, :, None, None]
 
     def collect(self, messages):
-        """`(b, i, j, m) -> (b, i, m)` (eq. 9)."""
+        """`(b, i, j, m) -> (b, i, m)` (eq. 5)."""
         return AGGREGATORS[self.aggregate](messages, axis=2)
 
 

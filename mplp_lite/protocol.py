@@ -7,16 +7,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 from jax import Array
 
+from .adoption import adopt
 from .checks import check_choice
-from .graph import Node, walk
+from .graph import Graph, Node, walk
 from .learners import Learner
 from .network import Data, Network, State
 from .nodes import Input
-from .standardize import Statistics, measure, neutral, rescale, standardize
+from .standardize import NORMALIZERS, Statistics, neutral, rescale, standardize
 
-SHARING = ("none", "learners", "all")
+SHARING = ("none", "learners", "all", "kinds")
 
 
 class Rule(NamedTuple):
@@ -51,36 +53,46 @@ class Protocol(Network):
 
     Attributes:
         graph: the network that learns.
-        learner: what speaks for each of its nodes.
+        learner: what speaks for each of its nodes: one for all, or one for each kind of node (`Operation.kind`), such as
+            `{"weight": GRU(), "*": Stateless()}`, where `"*"` is for all other kinds.
         sharing: `"none"`: every node has a learner and standardiser of its own; `"learners"`: all weight nodes share one
-            learner and all bias nodes another; `"all"`: they also share standardisers and scales.
-        frozen: `True`: standardise by the calibrated statistics; `False`: every call by its own batch, so an example's update
-            depends on its neighbours.
+            learner and all bias nodes another; `"all"`: they also share standardisers and scales; `"kinds"`: so do all nodes of a
+            kind, activations and losses too, and one rule serves any depth, width and activation.
+        normalizer: `"frozen"`: standardise by the calibrated statistics; `"batch"`: every call by its own batch, so an example's
+            update depends on its neighbours; `"rms"`: so too, each piece divided by its root mean square, nothing centred;
+            `"none"`: learners read all as it is, and nothing is centred.
 
     Raises:
-        ValueError: if the sharing scheme is unknown.
-        TypeError: if the learner is none, or a class; or if `frozen` is neither `True` nor `False`.
+        ValueError: if the sharing scheme or the normaliser is unknown; if learners differ in the width of their messages, or a kind
+            of node has none.
+        TypeError: if a learner is none, or a class.
     """
 
-    learner: Learner
+    learner: Learner | Mapping[str, Learner]
     sharing: str = "none"
-    frozen: bool = True
+    normalizer: str = "frozen"
 
     def __post_init__(self):
         check_choice("sharing", self.sharing, SHARING)
-        if not isinstance(self.learner, Learner):
-            raise TypeError(f"learner={self.learner!r} was given; pass a learner that was called into being, such as GRU().")
-        if not isinstance(self.frozen, bool):
-            raise TypeError(f"frozen={self.frozen!r} was given; it must be True or False.")
+        check_choice("normalizer", self.normalizer, NORMALIZERS)
+        if isinstance(self.learner, Mapping):
+            object.__setattr__(self, "learner", FrozenDict(self.learner))  # a dictionary has no hash
+        check_learners(self.graph, self.learner if isinstance(self.learner, Mapping) else {"*": self.learner})
+
+    def learner_for(self, node: Node) -> Learner:
+        """What speaks for a node."""
+        if isinstance(self.learner, Learner):
+            return self.learner
+        return self.learner[node.op.kind if node.op.kind in self.learner else "*"]
 
     def learner_group(self, node: Node) -> str:
         """Key of a node's learner in `Rule.learners`."""
-        shared = self.sharing != "none" and node.op.parameter_shape is not None
-        return node.op.kind if shared else node.name
+        by_kind = self.sharing == "kinds" or (self.sharing != "none" and node.op.parameter_shape is not None)
+        return node.op.kind if by_kind else node.owner
 
     def statistics_group(self, node: Node) -> str:
         """Key of a node's standardiser and scale in `Rule.statistics` and `Rule.scales`."""
-        return self.learner_group(node) if self.sharing == "all" else node.name
+        return self.learner_group(node) if self.sharing in ("all", "kinds") else node.owner
 
     @partial(jax.jit, static_argnums=0)
     def new_rule(self, key: Array) -> Rule:
@@ -101,16 +113,39 @@ class Protocol(Network):
     def _add_missing(self, rule, key, node, state, message):
         reads = node.op.read(message, state.parameter, state.stored)
         has_parameter = state.parameter is not None
+        learner, group = self.learner_for(node), self.statistics_group(node)
         if self.learner_group(node) not in rule.learners:
-            variables = self.learner.init(key, node.op, reads, state.carry)
+            variables = learner.init(key, node.op, reads, state.carry)
             rule.learners[self.learner_group(node)] = variables.get("params", {})
-        rule.statistics.setdefault(self.statistics_group(node), neutral(len(reads), has_parameter))
+        rule.statistics.setdefault(group, neutral(len(reads), has_parameter))
+        check_pieces(node, len(reads), group, len(rule.statistics[group].norm))
         if has_parameter:
-            rule.scales.setdefault(self.statistics_group(node), jnp.asarray(self.learner.first_scale, float))
+            rule.scales.setdefault(group, jnp.asarray(learner.first_scale, float))
+
+    def adopt(self, rule: Rule, source: "Protocol") -> Rule:
+        """A rule that was made for another network, moved to this one: deeper or shallower, with another activation, other layers or names.
+
+        A node takes learner, standardiser and scale from the source's node in the same role: of the same kind (`Operation.kind`),
+        matched by name where both networks give nodes of this kind the same names, else by place in the forward order: the first
+        from the first, the last from the last, those between from the nearest. Sharing schemes may differ as long as no nodes that
+        share would have to take different things.
+
+        Args:
+            rule: what to adopt.
+            source: the protocol it was made for.
+
+        Returns:
+            A rule with exactly the shapes of this protocol's `new_rule`.
+
+        Raises:
+            ValueError: if the rule is not the source's; if the source has no node of a kind; if learners or normalisers differ; if nodes
+                that share would take from nodes that do not; or if nodes read another number of pieces than those they take from.
+        """
+        return adopt(self, rule, source)
 
     def first_carries(self, prior, batch):
-        """Zeros, `(batch, *shape, c)`, for each node whose learner has a memory."""
-        carries = {node.name: self.learner.first_carry(node.op, batch) for node in self.graph.nodes if node.op.learns}
+        """What the learners' `first_carry` gives, for each node whose learner has a memory."""
+        carries = {node.name: self.learner_for(node).first_carry(node.op, batch) for node in self.graph.nodes if node.op.learns}
         return {name: carry for name, carry in carries.items() if carry is not None}
 
     def update(self, rule: Rule, state: State, x: Data, y: Data) -> tuple[State, Trail]:
@@ -123,17 +158,20 @@ class Protocol(Network):
             y: targets, `(b, units)`.
 
         Returns:
-            The new state; and what was said, by node: `message (b, units, m)` and, where there is a parameter, its `delta`.
+            The new state; and what was said, by node: `message (b, units, m)` and, where there is a parameter, its `delta`:
+            what the node added to it.
 
         Raises:
             ValueError: if shapes do not fit the graph, or the batch does not fit the carries.
             TypeError: if dtypes are not that of the parameters.
         """
-        state, seen = self._inner_step(rule, not self.frozen, state, self._data(state, x, y))
+        state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
         return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
 
     def calibrate(self, rule: Rule, state: State, xs: Array, ys: Array, momentum: float = 1.0) -> Rule:
         """Measures the statistics over one inner run, each step standardised by its own batch (section "Normalization").
+
+        Only a frozen normaliser goes by them; what the others measure at every call is written down all the same.
 
         Args:
             rule: the rule to calibrate.
@@ -163,42 +201,116 @@ class Protocol(Network):
         """Walks the whole order once; gives the new state and what every learner reports."""
         check_step(self, rule, state, data)
         states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, measuring))
-        parameters = {name: states[name].parameter for name in state.parameters}
         carries = {name: states[name].carry for name in state.carries}
-        return State(parameters, carries), {name: s.seen for name, s in states.items() if s.seen}
+        return State(self._moved(state.parameters, states), carries), {name: s.seen for name, s in states.items() if s.seen}
 
-    def _speak(self, rule, measuring, node, state, message):
-        """One node's learner: standardise what it reads, think, take the step (eq. 1-3, 6-8)."""
+    def _moved(self, parameters, states):
+        """The new parameters: of nodes that are tied, each moved its own copy, and all moves add up."""
+        new = {name: states[name].parameter for name in parameters}
+        for node in self.graph.nodes:
+            if node.tied_to in new:
+                new[node.tied_to] = new[node.tied_to] + (states[node.name].parameter - parameters[node.tied_to])
+        return new
+
+    def _speak(self, rule, calibrating, node, state, message):
+        """One node's learner: standardise what it reads, think, take the step (eq. 1, 3, 4)."""
         if not node.op.learns:
             return state._replace(reply=message)
         group = self.statistics_group(node)
         reads = node.op.read(message, state.parameter, state.stored)
-        statistics = Statistics(*measure(reads), None) if measuring else rule.statistics[group]
+        normalizer = NORMALIZERS[self.normalizer]
+        measuring = calibrating or not normalizer.frozen
+        statistics = Statistics(*normalizer.measure(reads), None) if measuring else rule.statistics[group]
         learner = {"params": rule.learners[self.learner_group(node)]}
-        thought = self.learner.apply(learner, node.op, standardize(statistics, reads), state.carry)
+        thought = self.learner_for(node).apply(learner, node.op, standardize(statistics, reads), state.carry)
         state = state._replace(carry=thought.carry, reply=thought.message)
         if thought.update is None:
             return state._replace(seen={"statistics": statistics, "message": thought.message})
         if measuring:
-            statistics = statistics._replace(out_mean=thought.update.mean())
-        delta = rescale(thought.update, statistics.out_mean, rule.scales[group])
+            statistics = statistics._replace(out_mean=thought.update.mean() if normalizer.centred else jnp.zeros(()))
+        delta = node.op.pool(rescale(thought.update, statistics.out_mean, rule.scales[group]))
+        check_delta(node, delta, state.parameter)
         seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
 
 
+def check_learners(graph: Graph, learners: Mapping[str, Learner]) -> None:
+    """Checks that every node has a learner, by kind or by `"*"`, and that all speak messages of one width.
+
+    Raises:
+        TypeError: if one is no learner, or a class.
+        ValueError: if not.
+    """
+    for learner in learners.values():
+        if not isinstance(learner, Learner):
+            raise TypeError(f"learner={learner!r} was given; pass a learner that was called into being, such as GRU().")
+    widths = {kind: learner.message for kind, learner in learners.items()}
+    if len(set(widths.values())) > 1:
+        raise ValueError(f"Learners with messages of {widths} channels were given; learners that speak to each other need one width.")
+    missing = {node.op.kind for node in graph.nodes if node.op.learns} - set(learners)
+    if missing and "*" not in learners:
+        raise ValueError(f"Nodes of kinds {sorted(missing)} have no learner; name one for each, or one for all others under '*'.")
+
+
+def check_pieces(node: Node, pieces: int, group: str, held: int) -> None:
+    """Checks that a node reads as many pieces as the standardiser that it shares holds.
+
+    Raises:
+        ValueError: if not.
+    """
+    if pieces != held:
+        found = f"Node {node.name!r} reads {pieces} pieces, but {group!r}, whose standardiser it shares, reads {held}"
+        raise ValueError(f"{found}; give it a kind of its own, or use sharing='none'.")
+
+
+def check_delta(node: Node, delta: Array, parameter: Array) -> None:
+    """Checks that a change has the shape of the parameter it is for, so that nothing is broadcast.
+
+    Raises:
+        ValueError: if not.
+    """
+    if delta.shape != parameter.shape:
+        found = f"The updates of node {node.name!r} have shape {delta.shape}, but its parameter has {parameter.shape}"
+        raise ValueError(f"{found}; let the learner propose one per entry and the operation's pool() give one per number.")
+
+
 def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
-    """Checks that a rule belongs to a protocol, and that a batch has as many examples as the carries have slots.
+    """Checks that a rule belongs to a protocol, and that the carries are its learners' for batches as large as this one.
 
     Raises:
         ValueError: if not.
     """
     if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
         raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
-    held = {carry.shape[0] for carry in state.carries.values()}
-    given = next(value.shape[0] for value in data.values())
-    if given < 1 or held - {given}:
-        slots, remedy = max(held, default="1 or more"), f"make the state with init(key, batch={max(given, 1)})"
-        raise ValueError(f"A batch of {given} was given, but the learners' carry holds {slots} slots; {remedy}.")
+    batch = next(value.shape[0] for value in data.values())
+    if batch < 1:
+        raise ValueError(f"A batch of {batch} was given; an inner batch holds at least 1 example.")
+    _check_carries(protocol, state.carries, batch)
+
+
+def _check_carries(protocol, carries, batch):
+    held, needed = jax.tree.map(jnp.shape, dict(carries)), _carry_shapes(protocol, batch)
+    if held.keys() != needed.keys():
+        given = f"The state has carries of nodes {sorted(held)}, but the learners keep them for {sorted(needed)}"
+        raise ValueError(f"{given}; make the state with init or begin.")
+    if held != needed:
+        node, slots = next(name for name in held if held[name] != needed[name]), _slots(protocol, carries)
+        given = f"A batch of {batch} was given, but the learners' carry holds {slots} slots"
+        if slots is None:
+            given = f"The carry of node {node!r} has shape {held[node]}, but a batch of {batch} needs {needed[node]}"
+        raise ValueError(f"{given}; make the state with init(key, batch={batch}).")
+
+
+def _slots(protocol, carries):
+    """The batch that these carries were made for, `None` if they are no protocol's."""
+    lengths = {jnp.shape(leaf)[0] for leaf in jax.tree.leaves(carries) if jnp.ndim(leaf)}
+    shapes = jax.tree.map(jnp.shape, dict(carries))
+    return next((batch for batch in sorted(lengths) if batch and _carry_shapes(protocol, batch) == shapes), None)
+
+
+@cache
+def _carry_shapes(protocol, batch):
+    return jax.tree.map(jnp.shape, jax.eval_shape(partial(protocol.init, batch=batch), jax.random.key(0)).carries)
 
 
 @cache

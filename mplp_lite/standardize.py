@@ -1,8 +1,10 @@
 """Standardisers: what a learner reads has mean 0 and deviation 1, what it proposes is centred and small (section "Normalization").
 
-Statistics are scalars, one pair per piece that a learner reads, measured once by calibration and frozen from then on.
+Statistics are scalars, one pair per piece that a learner reads: measured once by calibration and frozen from then on (the paper),
+or at every call (ours).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -39,9 +41,43 @@ def measure(reads: tuple[Array, ...]) -> tuple[Array, Array]:
     return norm, -jnp.stack([piece.mean() for piece in reads])
 
 
+def measure_size(reads: tuple[Array, ...]) -> tuple[Array, Array]:
+    """The same with `norm` 1 / root mean square and nothing to take off."""
+    square = jnp.stack([jnp.square(piece).mean() for piece in reads])
+    tiny = square < SMALLEST_DEVIATION**2
+    return jnp.where(tiny, 1.0, jax.lax.rsqrt(jnp.where(tiny, 1.0, square))), jnp.zeros(len(reads))
+
+
+def measure_nothing(reads: tuple[Array, ...]) -> tuple[Array, Array]:
+    """The same with `norm` 1 and nothing to take off."""
+    return jnp.ones(len(reads)), jnp.zeros(len(reads))
+
+
 def standardize(statistics: Statistics, reads: tuple[Array, ...]) -> tuple[Array, ...]:
     """`(piece + mean_zeroer) norm`, piece by piece, shapes unchanged."""
     return tuple((piece + statistics.mean_zeroer[k]) * statistics.norm[k] for k, piece in enumerate(reads))
+
+
+class Normalizer(NamedTuple):
+    """A way to standardise.
+
+    Attributes:
+        measure: gives `norm` and `mean_zeroer` of what is read.
+        frozen: whether calibration measures, once; else every call does.
+        centred: whether updates are centred.
+    """
+
+    measure: Callable[[tuple[Array, ...]], tuple[Array, Array]]
+    frozen: bool
+    centred: bool
+
+
+NORMALIZERS = {
+    "frozen": Normalizer(measure, frozen=True, centred=True),
+    "batch": Normalizer(measure, frozen=False, centred=True),
+    "rms": Normalizer(measure_size, frozen=False, centred=False),
+    "none": Normalizer(measure_nothing, frozen=False, centred=False),
+}
 
 
 def rescale(update: Array, out_mean: Array, scale: Array) -> Array:

@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mplp_lite.learners import GRU
@@ -68,6 +69,31 @@ def random_episode(inputs, outputs, seed=0, steps=3, batch=4, held_out=4, one_ho
     if one_hot:
         ys, y = (jax.nn.one_hot(values.argmax(-1), outputs, dtype=values.dtype) for values in (ys, y))
     return Episode(xs, ys, x, y)
+
+
+def meta_losses(protocol, meta_steps=12, rate=0.03, steps=3, batch=4):
+    """The loss after an inner run that shall make a network like another one, before each of some meta-steps with Adam."""
+    state, teacher = (protocol.begin(random_prior(protocol, seed), batch) for seed in (1, 2))
+    xs = {name: noise([3, k], steps, batch, protocol.graph.node(name).op.units) for k, name in enumerate(protocol.graph.inputs)}
+    ys = jax.vmap(lambda x: protocol.predict(teacher, x))(xs)
+    rule = jit(protocol.calibrate)(protocol.new_rule(jax.random.key(4)), state, xs, ys)
+    optimizer, losses = optax.adam(rate), []
+
+    def loss(trained):
+        learned, _ = jax.lax.scan(lambda s, xy: (protocol.update(rule.with_trained(trained), s, *xy)[0], None), state, (xs, ys))
+        return jax.vmap(lambda x, y: protocol.loss(learned, x, y))(xs, ys).mean()
+
+    @jit
+    def step(trained, memory):
+        value, gradient = jax.value_and_grad(loss)(trained)
+        updates, memory = optimizer.update(gradient, memory)
+        return optax.apply_updates(trained, updates), memory, value
+
+    trained, memory = rule.trained, optimizer.init(rule.trained)
+    for _ in range(meta_steps):
+        trained, memory, value = step(trained, memory)
+        losses.append(float(value))
+    return losses
 
 
 def max_difference(tree, other):
@@ -164,7 +190,7 @@ class Gain(Operation):
         return self.shape
 
     def initial(self, key):
-        return jnp.ones(self.shape)
+        return jnp.ones(self.parameter_shape)
 
     def forward(self, parameter, x):
         return Fired(x * parameter[None], (x,))

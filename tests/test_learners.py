@@ -50,7 +50,7 @@ def op(request):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_gru_is_equation_12_for_every_entry(op, activation):
+def test_gru_is_equations_6_to_8_for_every_entry(op, activation):
     learner = GRU(message=MESSAGE, hidden=2, widths=(5, 4), activation=activation)
     size, has_parameter = learner.first_carry(op, 1).shape[-1], op.parameter_shape is not None
     assert size == has_parameter + 2 + MESSAGE

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import noise
+from helpers import noise, refused
 from mplp_lite import losses, nodes
 
 X = np.array([[-1.5, 0.0, 2.0], [0.3, -0.2, 1e-6]], np.float32)
@@ -134,6 +134,11 @@ def test_what_learns_nothing_has_no_parameter(name):
     assert op.parameter_shape is None
     with pytest.raises(NotImplementedError, match=f"{type(op).__name__} has no parameter to draw"):
         op.initial(jax.random.key(0))
+
+
+def test_an_operation_with_a_parameter_must_say_how_it_is_drawn():
+    with refused(NotImplementedError, r"Undrawn must say how a fresh parameter is drawn: define initial\(\)"):
+        type("Undrawn", (nodes.Operation,), {"parameter_shape": (3,)})(3).initial(jax.random.key(0))
 
 
 def test_an_operation_must_say_what_it_computes():

