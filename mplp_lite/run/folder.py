@@ -158,8 +158,8 @@ class Folder:
 
 def _told(about, inside=""):
     """What tells a run from others, setting by setting: dotted names and values."""
-    for key, value in about.items():
-        if isinstance(value, dict):
+    for key, value in about.items() if isinstance(about, dict) else enumerate(about):
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value)):
             yield from _told(value, f"{inside}{key}." if inside or key not in ("recipe", "experiment") else "")
         else:
             yield f"{inside}{key}", value
