@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -48,15 +48,23 @@ class Node:
         aggregate: how messages from several consumers become one, `"mean"` (the paper takes it inside a layer, eq. 5) or `"sum"`.
         tied_to: name of the node whose parameter, learner, standardiser and scale this one uses, as the steps of an unrolled network
             do; what they add to the parameter in one inner step adds up. Carries stay apart. `""`: it has its own.
+        embedding: numbers that it holds and that its learner reads as they are, after all else (appendix A): how nodes that share a
+            learner are told apart.
+
+    Raises:
+        ValueError: if the aggregator is unknown, or the embedding is no tuple of numbers.
     """
 
     name: str
     op: Operation
     aggregate: str = "mean"
     tied_to: str = ""
+    embedding: tuple[float, ...] = ()
 
     def __post_init__(self):
         check_choice("aggregate", self.aggregate, AGGREGATORS)
+        if not isinstance(self.embedding, tuple) or not all(isinstance(number, Real) for number in self.embedding):
+            raise ValueError(f"embedding={self.embedding!r} was given; it must be a tuple of plain numbers, such as (0.0, 1.0).")
 
     @property
     def owner(self) -> str:

@@ -250,6 +250,11 @@ def test_gather(aggregate, pool):
     np.testing.assert_allclose(Node("n", Input(3), aggregate).gather(messages), pool(np.stack(messages), axis=0), rtol=1e-5, atol=1e-6)
 
 
+def test_consumers_are_averaged_unless_one_says_otherwise():
+    messages = jnp.ones((1, 3, 2)), jnp.zeros((1, 3, 2))
+    np.testing.assert_array_equal(Node("n", Input(3)).gather(messages), np.full((1, 3, 2), 0.5))
+
+
 def doubled():
     """Two arrows between the same nodes."""
     ops = {"x": Input(2), "W1": dense(2, 2), "add": Add(2), "loss": losses.L2(2), "y": Target(2)}
@@ -577,6 +582,11 @@ IMPOSSIBLE = {
     ),
     "unknown node": (lambda: connect([X, LOSS, Y], [("x", "loss"), ("y", "loss")]).node("z"), "'z'"),
     "unknown aggregator of a node": (lambda: Node("x", Input(2), "median"), "'median' is unknown.*mean.*sum"),
+    "an embedding that is a list": (
+        lambda: Node("x", Input(2), embedding=[1.0]),
+        r"embedding=\[1\.0\] was given; it must be a tuple of plain numbers, such as \(0\.0, 1\.0\)",
+    ),
+    "an embedding of words": (lambda: Node("x", Input(2), embedding=("a",)), r"embedding=\('a',\) was given; it must be a tuple"),
     "unknown aggregator": (lambda: mlp(1, 2, aggregate="max"), r"aggregate='max' is unknown; use one of \['mean', 'sum'\]"),
     "unknown loss": (lambda: mlp(1, 2, loss="huber"), r"loss='huber' is unknown; use one of \['l1', 'l2', 'cross_entropy'\]"),
     "unknown activation": (lambda: mlp(1, 2, 1, activation="selu"), "Activation 'selu' is unknown; use one of .*or pass a function"),
