@@ -36,6 +36,7 @@ class Backprop(Learner):
 
     message: int = 1
     first_scale: float = 0.1
+    embedded = False
 
     def __post_init__(self):
         if self.message != 1:

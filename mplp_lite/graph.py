@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -48,15 +48,23 @@ class Node:
         aggregate: how messages from several consumers become one, `"mean"` (the paper takes it inside a layer, eq. 5) or `"sum"`.
         tied_to: name of the node whose parameter, learner, standardiser and scale this one uses, as the steps of an unrolled network
             do; what they add to the parameter in one inner step adds up. Carries stay apart. `""`: it has its own.
+        embedding: numbers that it holds and that its learner reads as they are, after all else (appendix A): how nodes that share a
+            learner are told apart.
+
+    Raises:
+        ValueError: if the aggregator is unknown, or the embedding is no tuple of numbers.
     """
 
     name: str
     op: Operation
     aggregate: str = "mean"
     tied_to: str = ""
+    embedding: tuple[float, ...] = ()
 
     def __post_init__(self):
         check_choice("aggregate", self.aggregate, AGGREGATORS)
+        if not isinstance(self.embedding, tuple) or not all(isinstance(number, Real) for number in self.embedding):
+            raise ValueError(f"embedding={self.embedding!r} was given; it must be a tuple of plain numbers, such as (0.0, 1.0).")
 
     @property
     def owner(self) -> str:
@@ -126,7 +134,11 @@ class Seed(Forward):
 
 @dataclass(frozen=True)
 class Backward(Arrow):
-    """Carries the learner's message back along input `slot` of its node; the learner speaks once for all arrows that leave it."""
+    """Carries the learner's message back along input `slot` of its node.
+
+    The learner speaks if a message has come since it last did, once for all that have come; else its last reply is sent again. So
+    after each message it speaks at once, or waits for all, as the order has it.
+    """
 
     def send(self, node, state, learn):
         """Lets the learner speak if messages have come since it last did."""
@@ -155,6 +167,10 @@ def walk(graph: "Graph", order: Iterable[Arrow], states: Mapping[str, NodeState]
 @dataclass(frozen=True)
 class Graph:
     """A directed multigraph and the order in which one inner step fires its arrows, both plain data.
+
+    The order is arbitrary (appendix A). A message is processed at once if the next arrow leaves the node that received it, and stored
+    if that arrow comes later: what has been stored by then is gathered into one. An arrow may fire several times in one step, so a
+    layer may learn, fire anew with what it learned and be heard again before others learn at all.
 
     Attributes:
         nodes: the nodes, names unique.
@@ -265,12 +281,16 @@ def _check_widths(source, target):
 
 
 def _check_order(graph):
-    """Every node must have all its inputs before an arrow first leaves it."""
-    missing = {node.name: set() if isinstance(node.op, Input) else set(range(node.op.arity)) for node in graph.nodes}
-    for arrow in graph.forward:
-        if missing[arrow.source]:
+    """Whenever a node fires, all its inputs must have come since it last did; if none has, it only sends its output again."""
+    needed = {node.name: set() if isinstance(node.op, Input) else set(range(node.op.arity)) for node in graph.nodes}
+    there, fired = {name: set() for name in needed}, set()
+    for arrow in (arrow for arrow in graph.order if isinstance(arrow, Forward)):
+        if there[arrow.source] != needed[arrow.source] and (there[arrow.source] or arrow.source not in fired):
             raise ValueError(f"Node {arrow.source!r} fires before its inputs are there; change the order of arrows.")
-        missing[arrow.target].discard(arrow.slot)
+        there[arrow.source] = set()
+        fired.add(arrow.source)
+        if not isinstance(arrow, Seed):
+            there[arrow.target].add(arrow.slot)
 
 
 def connect(parts: Iterable[Node], edges: Iterable[tuple[str, str]]) -> Graph:

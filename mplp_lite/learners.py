@@ -91,6 +91,8 @@ class Learner(nn.Module):
 
     message: int = 8
     first_scale: float = 0.2 * 0.05
+    embedded: ClassVar[bool] = True
+    """Whether it reads the embeddings of nodes."""
     incidental: ClassVar[frozenset[str]] = frozenset({"first_scale"})
     """Fields that a rule, once it is made, does not depend on; learners that differ in others cannot adopt each other's rules."""
 
@@ -148,7 +150,7 @@ class GRU(Learner):
     Attributes:
         message: channels of a message.
         hidden: carry channels that never leave the node: 15 (sinusoid) or 7 (MNIST).
-        widths: hidden channels of the candidate's two perceptrons.
+        widths: hidden channels of the candidate's two perceptrons; `()` for a plain gated unit, which `blocks` has nothing to speed up in.
         activation: between their layers: tanh as in the published code, or relu as in the paper.
         gate_bias: first bias of the update gate `u` and the reset gate `r`; below zero favours the candidate.
         blocks: compute by `blocks.advance`, the same arranged for speed and little memory; `False`: by `advance`.
@@ -168,7 +170,7 @@ class GRU(Learner):
     @nn.compact
     def __call__(self, op, reads, carry):
         """See `Learner`."""
-        if self.blocks and not self.is_initializing():
+        if self.blocks and self.widths and not self.is_initializing():
             carry = blocks.advance(self.variables["params"], self.activation, reads, carry)
         else:
             carry = self.advance(reads, carry)

@@ -23,6 +23,14 @@ class State(NamedTuple):
     parameters: Mapping[str, Array]
     carries: Mapping[str, Any]
 
+    def __repr__(self):
+        return f"State({count(self.parameters)} in parameters {' '.join(self.parameters)}; {count(self.carries)} in carries)"
+
+
+def count(tree: Any) -> str:
+    """How many numbers a pytree holds, in words."""
+    return f"{sum(getattr(leaf, 'size', 1) for leaf in jax.tree.leaves(tree)):,} numbers"
+
 
 Data = Array | Mapping[str, Array]
 

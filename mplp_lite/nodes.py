@@ -136,7 +136,7 @@ class Target(Input):
     """Where targets enter the graph; `predict` never needs them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weight(Operation):
     """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (section 3.1).
 
@@ -148,6 +148,7 @@ class Weight(Operation):
     """
 
     inputs: int
+    units: int
     aggregate: str = "mean"
     deviation: float = 0.05
 

@@ -14,7 +14,7 @@ from .adoption import adopt
 from .checks import check_choice
 from .graph import Graph, Node, walk
 from .learners import Learner
-from .network import Data, Network, State
+from .network import Data, Network, State, count
 from .nodes import Input
 from .standardize import NORMALIZERS, Statistics, neutral, rescale, standardize
 
@@ -33,6 +33,10 @@ class Rule(NamedTuple):
     learners: Mapping[str, Any]
     scales: Mapping[str, Array]
     statistics: Mapping[str, Statistics]
+
+    def __repr__(self):
+        groups = " ".join(self.learners)
+        return f"Rule({count(self.learners)} in learners {groups}; {count(self.scales)} in scales; {count(self.statistics)} in statistics)"
 
     @property
     def trained(self) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class Protocol(Network):
 
     Raises:
         ValueError: if the sharing scheme or the normaliser is unknown; if learners differ in the width of their messages, or a kind
-            of node has none.
+            of node has none; if nodes that share a learner have embeddings of different lengths.
         TypeError: if a learner is none, or a class.
     """
 
@@ -78,6 +82,7 @@ class Protocol(Network):
         if isinstance(self.learner, Mapping):
             object.__setattr__(self, "learner", FrozenDict(self.learner))  # a dictionary has no hash
         check_learners(self.graph, self.learner if isinstance(self.learner, Mapping) else {"*": self.learner})
+        check_embeddings(self)
 
     def learner_for(self, node: Node) -> Learner:
         """What speaks for a node."""
@@ -115,7 +120,7 @@ class Protocol(Network):
         has_parameter = state.parameter is not None
         learner, group = self.learner_for(node), self.statistics_group(node)
         if self.learner_group(node) not in rule.learners:
-            variables = learner.init(key, node.op, reads, state.carry)
+            variables = learner.init(key, node.op, (*reads, *self._embedding(node, message)), state.carry)
             rule.learners[self.learner_group(node)] = variables.get("params", {})
         rule.statistics.setdefault(group, neutral(len(reads), has_parameter))
         check_pieces(node, len(reads), group, len(rule.statistics[group].norm))
@@ -212,17 +217,22 @@ class Protocol(Network):
                 new[node.tied_to] = new[node.tied_to] + (states[node.name].parameter - parameters[node.tied_to])
         return new
 
+    def _embedding(self, node, message):
+        """The embedding as one piece for all slots and entries; it is constant, so a standardiser would take it away."""
+        if node.embedding and self.learner_for(node).embedded:
+            yield jnp.asarray(node.embedding, message.dtype).reshape((1,) * (1 + len(node.op.shape)) + (-1,))
+
     def _speak(self, rule, calibrating, node, state, message):
         """One node's learner: standardise what it reads, think, take the step (eq. 1, 3, 4)."""
         if not node.op.learns:
             return state._replace(reply=message)
-        group = self.statistics_group(node)
-        reads = node.op.read(message, state.parameter, state.stored)
-        normalizer = NORMALIZERS[self.normalizer]
+        group, normalizer = self.statistics_group(node), NORMALIZERS[self.normalizer]
         measuring = calibrating or not normalizer.frozen
+        reads = node.op.read(message, state.parameter, state.stored)
         statistics = Statistics(*normalizer.measure(reads), None) if measuring else rule.statistics[group]
+        reads = (*standardize(statistics, reads), *self._embedding(node, message))
         learner = {"params": rule.learners[self.learner_group(node)]}
-        thought = self.learner_for(node).apply(learner, node.op, standardize(statistics, reads), state.carry)
+        thought = self.learner_for(node).apply(learner, node.op, reads, state.carry)
         state = state._replace(carry=thought.carry, reply=thought.message)
         if thought.update is None:
             return state._replace(seen={"statistics": statistics, "message": thought.message})
@@ -250,6 +260,20 @@ def check_learners(graph: Graph, learners: Mapping[str, Learner]) -> None:
     missing = {node.op.kind for node in graph.nodes if node.op.learns} - set(learners)
     if missing and "*" not in learners:
         raise ValueError(f"Nodes of kinds {sorted(missing)} have no learner; name one for each, or one for all others under '*'.")
+
+
+def check_embeddings(protocol) -> None:
+    """Checks that nodes that share a learner have embeddings of one length.
+
+    Raises:
+        ValueError: if not.
+    """
+    lengths = {}
+    for node in protocol.graph.nodes:
+        group, length = protocol.learner_group(node), len(node.embedding)
+        if node.op.learns and lengths.setdefault(group, length) != length:
+            found = f"Node {node.name!r} has an embedding of {length} numbers, but others of {group!r}, whose learner it shares, have"
+            raise ValueError(f"{found} {lengths[group]}; make them equally long.")
 
 
 def check_pieces(node: Node, pieces: int, group: str, held: int) -> None:

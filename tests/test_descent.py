@@ -214,8 +214,9 @@ def test_without_a_way_back_only_the_last_layer_learns():
 def skip_connection():
     """Layer 1 speaks to layer 2 and, past it, to the sum."""
     ops = {
-        "x": Input(2), "W1": Weight(3, 2, "sum"), "tanh": Activation(3, "tanh"), "W2": Weight(3, 3, "sum"), "b2": Bias(3), "add": Add(3),
-        "W3": Weight(2, 3, "sum"), "loss": losses.L2(2), "y": Target(2),
+        "x": Input(2), "W1": Weight(units=3, inputs=2, aggregate="sum"), "tanh": Activation(3, "tanh"),
+        "W2": Weight(units=3, inputs=3, aggregate="sum"), "b2": Bias(3), "add": Add(3), "W3": Weight(units=2, inputs=3, aggregate="sum"),
+        "loss": losses.L2(2), "y": Target(2),
     }
     edges = "x-W1 W1-tanh tanh-W2 W2-b2 b2-add tanh-add add-W3 W3-loss y-loss"
     return connect([Node(name, op, "sum") for name, op in ops.items()], [edge.split("-") for edge in edges.split()])
@@ -249,7 +250,7 @@ class Huber(Loss):
 
 @pytest.mark.parametrize("learner, optimizer", [(Backprop(), optax.sgd(0.1)), (Momentum(), optax.sgd(0.1, 0.9))], ids=["sgd", "momentum"])
 def test_operations_of_ones_own(learner, optimizer):
-    ops = {"x": Input(2), "W": Weight(2, 2, "sum"), "gain": Gain(2), "loss": Huber(2), "y": Target(2)}
+    ops = {"x": Input(2), "W": Weight(units=2, inputs=2, aggregate="sum"), "gain": Gain(2), "loss": Huber(2), "y": Target(2)}
     edges = [("x", "W"), ("W", "gain"), ("gain", "loss"), ("y", "loss")]
     graph = connect([Node(name, op, "sum") for name, op in ops.items()], edges)
     protocol, baseline = Protocol(graph, learner), baselines.GradientDescent(graph, optimizer)

@@ -22,6 +22,7 @@ from mplp_lite.graph import Arrow, Backward, Forward, Graph, Node, NodeState, Se
 from mplp_lite.learners import GRU, Dense, Learner, Thought
 from mplp_lite.nodes import Activation, Add, Bias, Fired, Input, Operation, Target, Weight
 from mplp_lite.protocol import Protocol
+from mplp_lite.standardize import standardize
 
 RATE = Backprop().first_scale
 BATCH = 4
@@ -250,6 +251,11 @@ def test_gather(aggregate, pool):
     np.testing.assert_allclose(Node("n", Input(3), aggregate).gather(messages), pool(np.stack(messages), axis=0), rtol=1e-5, atol=1e-6)
 
 
+def test_consumers_are_averaged_unless_one_says_otherwise():
+    messages = jnp.ones((1, 3, 2)), jnp.zeros((1, 3, 2))
+    np.testing.assert_array_equal(Node("n", Input(3)).gather(messages), np.full((1, 3, 2), 0.5))
+
+
 def doubled():
     """Two arrows between the same nodes."""
     ops = {"x": Input(2), "W1": dense(2, 2), "add": Add(2), "loss": losses.L2(2), "y": Target(2)}
@@ -346,6 +352,81 @@ def test_trail_holds_the_whole_change_of_a_step_with_two_rounds():
     new, trail = protocol.update(rule, state, x, y)
     for name, old in state.parameters.items():
         np.testing.assert_allclose(trail[name]["delta"], new.parameters[name] - old, atol=1e-6)
+
+
+def back(*path):
+    """Backward arrows along a path."""
+    return tuple(Backward(source, target) for source, target in zip(path, path[1:]))
+
+
+def judged_twice(graph):
+    """Appendix A, two consumers: how the node between takes their messages."""
+    heads = (Backward("loss_a", "Wa"), Backward("loss_b", "Wb"))
+    (a, b), down, end = (back("Wa", "tanh"), back("Wb", "tanh")), back("tanh", "W1"), back("W1", "x")
+    orders = {
+        "stored until both are there": (*heads, *a, *b, *down, *end),
+        "processed at once": (*heads, *a, *down, *end, *b, *down, *end),
+        "at once, but stored below": (*heads, *a, *down, *b, *down, *end),
+    }
+    return {name: Graph(graph.nodes, (*graph.forward, *graph.seeds, *order)) for name, order in orders.items()}
+
+
+SPOKEN = {"stored until both are there": (1, 1), "processed at once": (2, 2), "at once, but stored below": (2, 1)}
+
+
+@pytest.mark.parametrize("how", SPOKEN)
+def test_messages_are_processed_at_once_or_stored(how):
+    """Derivatives add up whenever they are processed, so gradient descent is the same; how often learners speak is not."""
+    graph, spoken = judged_twice(two_losses())[how], []
+    states = {n.name: NodeState(inputs={0: jnp.ones((1, n.op.units))}) if isinstance(n.op, Input) else NodeState() for n in graph.nodes}
+    states |= {n.name: NodeState(jnp.ones(n.op.parameter_shape)) for n in graph.nodes if n.op.parameter_shape}
+    walk(graph, graph.order, states, recording_learn(spoken))
+    assert (spoken.count("tanh"), spoken.count("W1")) == SPOKEN[how]
+    (protocol, rule, state), (x, y) = start(graph), data_for(graph)
+    baseline = baselines.sgd(graph, RATE)
+    ours = after(protocol, rule, state, x, y, steps=20)
+    assert max_difference(ours, after(baseline, None, baseline.begin(state.parameters, BATCH), x, y, steps=20)) < 1e-5
+    assert float(protocol.loss(state._replace(parameters=ours), x, y)) < 0.7 * float(protocol.loss(state, x, y))
+
+
+def test_a_learner_with_a_memory_tells_at_once_from_stored():
+    """At once, a node's carry walks on with each message; stored, once, with their mean."""
+    graphs, learner = judged_twice(two_losses("mean")), GRU(message=2, hidden=1, widths=(4,))
+    (x, y), results = data_for(two_losses()), {}
+    for how, graph in graphs.items():
+        protocol = Protocol(graph, learner)
+        rule, state = random_rule(protocol), protocol.begin(random_prior(protocol), BATCH)
+        results[how] = jit(protocol.update)(rule, state, x, y)
+    stored, at_once, below = (results[how] for how in SPOKEN)
+    op, heard = graphs["processed at once"].node("tanh").op, [at_once[1][name]["message"] for name in ("Wa", "Wb")]
+    carry, variables = state.carries["tanh"], {"params": rule.learners["tanh"]}
+    for message in heard:
+        reads = standardize(rule.statistics["tanh"], op.read(message, None, (x @ state.parameters["W1"],)))
+        carry = learner.apply(variables, op, reads, carry).carry
+    np.testing.assert_allclose(at_once[0].carries["tanh"], carry, atol=1e-5)
+    np.testing.assert_allclose(below[0].carries["tanh"], carry, atol=1e-5)
+    assert max_difference(stored[0].carries["tanh"], carry) > 1e-3
+    assert max_difference(at_once[0].parameters["W1"], below[0].parameters["W1"]) > 1e-3
+
+
+def test_layers_may_learn_one_after_the_other():
+    """The upper layer learns, fires again and learns again; the lower one hears both times before it learns."""
+    graph = plain_chain()
+    again = (Forward("tanh", "W2"), Forward("W2", "loss"), Forward("y", "loss", 1), Seed("loss", "loss"), *back("loss", "W2", "tanh"))
+    order = (*graph.forward, *graph.seeds, *back("loss", "W2", "tanh"), *again, *back("tanh", "W1", "x"))
+    (protocol, rule, state), (x, y) = start(Graph(graph.nodes, order)), data_for(graph)
+    w1, w2 = (np.asarray(state.parameters[name]) for name in ("W1", "W2"))
+    h, heard, top = np.tanh(np.asarray(x) @ w1), 0.0, w2
+    for _ in range(2):
+        error = h @ top - np.asarray(y)
+        heard = heard + error @ top.T
+        top = top - RATE * h.T @ error / BATCH
+    bottom = w1 - RATE * np.asarray(x).T @ (heard * (1 - h**2)) / BATCH
+    new, _ = protocol.update(rule, state, x, y)
+    np.testing.assert_allclose(new.parameters["W2"], top, atol=1e-6)
+    np.testing.assert_allclose(new.parameters["W1"], bottom, atol=1e-6)
+    later = state._replace(parameters=after(protocol, rule, state, x, y, steps=20))
+    assert float(protocol.loss(later, x, y)) < 0.6 * float(protocol.loss(state, x, y))
 
 
 def test_a_backward_arrow_may_be_reflexive():
@@ -571,12 +652,21 @@ IMPOSSIBLE = {
     "nothing reaches a node": (lambda: connect([X, W1, LOSS, Y], [("x", "loss"), ("y", "loss")]), r"'W1' has input slots \[0\]"),
     "an input is a consumer": (lambda: Graph((X, Y), (Forward("x", "y"),)), r"Node 'y' has input slots \[\]"),
     "edges that cannot fire": (lambda: connect([X, W1, LOSS, Y], [("W1", "loss"), ("y", "loss"), ("x", "W1")]), "'W1'.*order"),
+    "a loss that fires again without its target": (
+        lambda: Graph(plain_chain().nodes, (*plain_chain().order, Forward("W2", "loss"), Seed("loss", "loss"))),
+        "Node 'loss' fires before its inputs are there; change the order of arrows",
+    ),
     "a node that nobody consumes": (
         lambda: connect([X, W1, LOSS, Y], [("x", "W1"), ("x", "loss"), ("y", "loss")]),
         "'W1'.*(nobody|nothing|no consumer)",
     ),
     "unknown node": (lambda: connect([X, LOSS, Y], [("x", "loss"), ("y", "loss")]).node("z"), "'z'"),
     "unknown aggregator of a node": (lambda: Node("x", Input(2), "median"), "'median' is unknown.*mean.*sum"),
+    "an embedding that is a list": (
+        lambda: Node("x", Input(2), embedding=[1.0]),
+        r"embedding=\[1\.0\] was given; it must be a tuple of plain numbers, such as \(0\.0, 1\.0\)",
+    ),
+    "an embedding of words": (lambda: Node("x", Input(2), embedding=("a",)), r"embedding=\('a',\) was given; it must be a tuple"),
     "unknown aggregator": (lambda: mlp(1, 2, aggregate="max"), r"aggregate='max' is unknown; use one of \['mean', 'sum'\]"),
     "unknown loss": (lambda: mlp(1, 2, loss="huber"), r"loss='huber' is unknown; use one of \['l1', 'l2', 'cross_entropy'\]"),
     "unknown activation": (lambda: mlp(1, 2, 1, activation="selu"), "Activation 'selu' is unknown; use one of .*or pass a function"),

@@ -1,14 +1,17 @@
 """Learners against plain numpy: the gated recurrent unit, the stateless pair, and the layers they are made of."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import oracle
-from helpers import jit, noise, oracle_gru
+from helpers import jit, max_difference, noise, oracle_gru, random_prior, random_rule
 from mplp_lite import losses, nodes
-from mplp_lite.learners import GRU, Dense, Learner, Perceptron, Stateless
+from mplp_lite.graph import sequential
+from mplp_lite.learners import GRU, Dense, Learner, Perceptron, Stateless, Thought
+from mplp_lite.protocol import Protocol
 from mplp_lite.weights import named_leaves
 
 BATCH, MESSAGE = 2, 3
@@ -49,9 +52,9 @@ def op(request):
     return request.param
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_gru_is_equations_6_to_8_for_every_entry(op, activation):
-    learner = GRU(message=MESSAGE, hidden=2, widths=(5, 4), activation=activation)
+@pytest.mark.parametrize("activation, widths", [("tanh", (5, 4)), ("relu", (5, 4)), ("tanh", ())])
+def test_gru_is_equations_6_to_8_for_every_entry(op, activation, widths):
+    learner = GRU(message=MESSAGE, hidden=2, widths=widths, activation=activation)
     size, has_parameter = learner.first_carry(op, 1).shape[-1], op.parameter_shape is not None
     assert size == has_parameter + 2 + MESSAGE
     reads, carry = reads_of(op), 0.7 * noise(9, BATCH, *op.shape, size)
@@ -147,6 +150,90 @@ def test_perceptron_activates_all_layers_but_the_last():
     h = np.maximum(h @ p["Dense_1"]["W"] + p["Dense_1"]["b"], 0)
     np.testing.assert_allclose(net.apply(variables, x), h @ p["Dense_2"]["W"], atol=1e-6)
     assert "b" not in p["Dense_2"]
+
+
+# ---- learners of one's own ----
+
+
+class LSTM(Learner):
+    """A learner whose carry is a pair; the first channel of what it says is the update, the last ones are the message."""
+
+    hidden: int = 2
+
+    def first_carry(self, op, batch):
+        size = (op.parameter_shape is not None) + self.hidden + self.message
+        return jnp.zeros((batch, *op.shape, size)), jnp.zeros((batch, *op.shape, size))
+
+    @nn.compact
+    def __call__(self, op, reads, carry):
+        said = carry[1]
+        reads = [jnp.broadcast_to(piece, (*said.shape[:-1], piece.shape[-1])) for piece in reads]
+        carry, said = nn.LSTMCell(said.shape[-1], name="cell")(carry, jnp.concatenate(reads, axis=-1))
+        update = None if op.parameter_shape is None else said[..., 0].mean(axis=0)
+        return Thought(carry, update, self.collect(op, said[..., -self.message :]))
+
+
+def test_an_lstm_fits_in():
+    """One weight node of a protocol over two steps, entry by entry."""
+    graph = sequential(3, 4)
+    protocol = Protocol(graph, LSTM(message=MESSAGE))
+    rule, state = random_rule(protocol), protocol.begin(random_prior(protocol), BATCH)
+    cell = jax.tree.map(np.asarray, rule.learners["W1"]["cell"])
+    (norm, mean_zeroer, out_mean), update = rule.statistics["W1"], jit(protocol.update)
+    for step in range(2):
+        x, y = noise([5, step], BATCH, 3), noise([6, step], BATCH, 4)
+        (c, h), weight = jax.tree.map(np.array, (state.carries["W1"], state.parameters["W1"]))
+        state, trail = update(rule, state, x, y)
+        heard = np.asarray(trail["b1"]["message"])
+        for b, i, j in np.ndindex(BATCH, 3, 4):
+            reads = [heard[b, j], weight[i, j : j + 1], np.asarray(x)[b, i : i + 1]]
+            reads = np.concatenate([(piece + mean_zeroer[k]) * norm[k] for k, piece in enumerate(reads)])
+            gates = {g: reads @ cell[f"i{g}"]["kernel"] + h[b, i, j] @ cell[f"h{g}"]["kernel"] + cell[f"h{g}"]["bias"] for g in "ifgo"}
+            kept = oracle.sigmoid(gates["f"]) * c[b, i, j] + oracle.sigmoid(gates["i"]) * np.tanh(gates["g"])
+            c[b, i, j], h[b, i, j] = kept, oracle.sigmoid(gates["o"]) * np.tanh(kept)
+        assert max_difference(state.carries["W1"], (c, h)) < 2e-6
+        np.testing.assert_allclose(trail["W1"]["delta"], (h[..., 0].mean(axis=0) - out_mean) * rule.scales["W1"], atol=2e-6)
+        np.testing.assert_allclose(trail["W1"]["message"], h[..., -MESSAGE:].mean(axis=2), atol=2e-6)
+
+
+class Listening(Stateless):
+    """Where many synapses answer one input unit, a recurrent network hears them out, output by output (section 3.1)."""
+
+    def collect(self, op, messages):
+        if not isinstance(op, nodes.Weight):
+            return op.collect(messages)
+        cell, heard = Dense(self.message, name="listen"), jnp.zeros_like(messages[:, :, 0])
+        for j in range(op.units):
+            heard = jnp.tanh(cell(messages[:, :, j], heard))
+        return heard
+
+
+def test_a_learner_may_collect_messages_by_a_recurrent_network(op):
+    """Against a loop over outputs; the messages of the synapses themselves are checked above."""
+    learner, plain = Listening(message=MESSAGE, widths=(4,)), Stateless(message=MESSAGE, widths=(4,))
+    reads = reads_of(op)
+    variables = randomised(learner, op, reads, None)
+    told, p = jit(learner.apply, static_argnums=1)(variables, op, reads, None).message, jax.tree.map(np.asarray, variables["params"])
+    (first, b_1), (last, b_2) = ((layer["W"], layer["b"]) for _, layer in sorted(p["g"].items()))
+    said = np.tanh(np.maximum(joined(op, reads) @ first + b_1, 0) @ last + b_2)
+    if isinstance(op, nodes.Weight):
+        listen, expected = p["listen"], np.zeros((BATCH, 3, MESSAGE))
+        for b, i in np.ndindex(BATCH, 3):
+            for j in range(4):
+                expected[b, i] = np.tanh(np.concatenate([said[b, i, j], expected[b, i]]) @ listen["W"] + listen["b"])
+    else:
+        expected = plain.apply(variables, op, reads, None).message
+    np.testing.assert_allclose(told, expected, atol=2e-6)
+
+
+def test_a_recurrent_collector_is_meta_trained_beside_a_memory():
+    class Both(GRU):
+        collect = Listening.collect
+
+    protocol = Protocol(sequential(2, 3, 2), Both(message=2, hidden=1, widths=(4,)))
+    rule, state, (x, y) = random_rule(protocol), protocol.begin(random_prior(protocol), BATCH), (noise(1, BATCH, 2), noise(2, BATCH, 2))
+    gradient = jit(jax.grad(lambda rule: protocol.loss(protocol.update(rule, state, x, y)[0], x, y)))(rule)
+    assert all(abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(gradient.learners["W2"]["listen"]))
 
 
 def test_first_scale_is_a_fifth_of_the_deviation_of_fresh_weights():

@@ -173,6 +173,12 @@ def test_an_unknown_aggregator():
         nodes.Weight(units=2, inputs=2, aggregate="median")
 
 
+def test_the_sizes_of_a_weight_node_go_by_name():
+    """Nobody can mistake inputs for outputs."""
+    with pytest.raises(TypeError, match="positional"):
+        nodes.Weight(2, 3)
+
+
 def test_operations_are_values():
     """Equal operations are equal and hash alike, so that equal graphs share what was compiled."""
     for op, *_ in FIRINGS.values():

@@ -7,7 +7,8 @@ from mplp_lite.nodes import Activation, Add, Bias, Input, Target, Weight
 
 BRANCHED = connect(
     [
-        *(Node("x", Input(2)), Node("W", Weight(2, 2)), Node("tanh", Activation(2, "tanh")), Node("add", Add(2)), Node("b", Bias(2))),
+        *(Node("x", Input(2)), Node("W", Weight(units=2, inputs=2)), Node("tanh", Activation(2, "tanh"))),
+        *(Node("add", Add(2)), Node("b", Bias(2))),
         *(Node("loss", losses.L2(2)), Node("y", Target(2))),
     ],
     [("x", "W"), ("W", "tanh"), ("x", "add"), ("tanh", "add"), ("y", "loss"), ("add", "b"), ("b", "loss")],

@@ -12,14 +12,19 @@ from hypothesis import given
 
 from helpers import identical, jit, max_difference, noise, random_episode, random_prior, random_rule, refused, wide
 from mplp_lite import network, protocol
-from mplp_lite.graph import mlp, sequential
+from mplp_lite.descent import Backprop
+from mplp_lite.graph import Node, connect, mlp, sequential
 from mplp_lite.learners import GRU, Learner, Stateless, Thought
+from mplp_lite.losses import L2
+from mplp_lite.nodes import Add, Bias, Input, Target
 from mplp_lite.protocol import Protocol
+from mplp_lite.standardize import standardize
 from mplp_lite.weights import named_leaves
 
 GRAPH = mlp(2, 4, 3, activation="sigmoid", loss="cross_entropy")
 SMALL = {"gru": GRU(message=3, hidden=2, widths=(4,)), "stateless": Stateless(message=3, widths=(4,))}
 BATCH = 5
+X, Y = noise(1, BATCH, 2), jax.nn.one_hot(jnp.arange(BATCH) % 3, 3)
 
 
 class Lesson:
@@ -102,6 +107,110 @@ def test_with_trained_replaces_the_trained_part_and_nothing_else(lesson):
     rule = lesson.rule.with_trained(doubled)
     assert identical(rule.trained, doubled)
     assert identical(rule.statistics, lesson.rule.statistics)
+
+
+def test_a_rule_is_shown_in_one_line():
+    protocol = Protocol(sequential(2, 3), GRU(message=1, hidden=1, widths=(2,)))
+    rule = protocol.new_rule(jax.random.key(0))
+    assert repr(rule) == "Rule(200 numbers in learners W1 b1 loss; 2 numbers in scales; 22 numbers in statistics)"
+    assert sum(leaf.size for leaf in jax.tree.leaves(rule)) == 200 + 2 + 22
+    assert repr(protocol.begin(random_prior(protocol), 1000)) == "State(9 numbers in parameters W1 b1; 33,000 numbers in carries)"
+
+
+# ---- a learner for each kind of node, and embeddings ----
+
+
+def test_each_kind_of_node_has_its_own_learner():
+    """Weights with a memory, the others without: what each node does is what it does under that learner alone."""
+    both = Protocol(GRAPH, {"weight": SMALL["gru"], "*": SMALL["stateless"]})
+    assert hash(both) == hash(Protocol(GRAPH, {"*": SMALL["stateless"], "weight": SMALL["gru"]}))
+    rule, state = random_rule(both), both.begin(random_prior(both), BATCH)
+    assert set(state.carries) == {"W1", "W2"}
+    assert [type(both.learner_for(GRAPH.node(name))) for name in ("W1", "b1", "loss")] == [GRU, Stateless, Stateless]
+    for name, known in (("W2", "u_x"), ("b2", "f"), ("loss", "g")):
+        assert known in rule.learners[name]
+    new, trail = jit(both.update)(rule, state, X, Y)
+    for name, learner, carry in (("W1", "gru", state.carries["W1"]), ("b1", "stateless", None)):
+        op, heard = GRAPH.node(name).op, trail["b1" if name == "W1" else "sigmoid1"]["message"]
+        stored = (X,) if name == "W1" else (X @ state.parameters["W1"],)
+        reads = standardize(rule.statistics[name], op.read(heard, state.parameters[name], stored))
+        thought = SMALL[learner].apply({"params": rule.learners[name]}, op, reads, carry)
+        expected = (thought.update - rule.statistics[name].out_mean) * rule.scales[name]
+        np.testing.assert_allclose(trail[name]["delta"], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(trail[name]["message"], thought.message, rtol=1e-4, atol=1e-6)
+
+
+def test_scales_start_where_each_nodes_learner_says():
+    learners = {"weight": SMALL["gru"].clone(first_scale=0.25), "*": SMALL["gru"].clone(first_scale=0.5)}
+    scales = Protocol(GRAPH, learners, "learners").new_rule(jax.random.key(0)).scales
+    assert {name: float(scale) for name, scale in scales.items()} == {"W1": 0.25, "W2": 0.25, "b1": 0.5, "b2": 0.5}
+
+
+BAD_LEARNERS = {
+    "widths": (
+        {"weight": GRU(message=3), "*": Stateless(message=4)},
+        ValueError,
+        r"Learners with messages of \{'weight': 3, '\*': 4\} channels were given; learners that speak to each other need one width",
+    ),
+    "missing": (
+        {"weight": GRU(), "bias": GRU()},
+        ValueError,
+        r"Nodes of kinds \['activation', 'crossentropy', 'softmax'\] have no learner; name one for each, or one for all others under '\*'",
+    ),
+    "none": ({}, ValueError, r"Nodes of kinds \[.*\] have no learner"),
+    "a class": ({"*": GRU}, TypeError, r"learner=<class .*GRU'> was given; pass a learner that was called into being, such as GRU\(\)"),
+}
+
+
+@pytest.mark.parametrize("learners, exception, sentence", BAD_LEARNERS.values(), ids=BAD_LEARNERS.keys())
+def test_bad_learners(learners, exception, sentence):
+    with refused(exception, sentence):
+        Protocol(GRAPH, learners)
+
+
+def embedding(graph, **embeddings):
+    """The graph, some of its nodes with an embedding."""
+    return replace(graph, nodes=tuple(replace(node, embedding=embeddings.get(node.name, ())) for node in graph.nodes))
+
+
+@pytest.mark.parametrize("normalizer", ["frozen", "batch", "rms", "none"])
+def test_nodes_that_share_a_learner_are_told_apart_by_their_embeddings(normalizer):
+    """Two biases that hear the same, hold the same and share all: one says to itself what the other does not."""
+    ops = {"x": Input(2), "b1": Bias(2), "b2": Bias(2), "add": Add(2), "loss": L2(2), "y": Target(2)}
+    edges = [("x", "b1"), ("x", "b2"), ("b1", "add"), ("b2", "add"), ("add", "loss"), ("y", "loss")]
+    graph = connect([Node(name, op) for name, op in ops.items()], edges)
+    for second, differs in (((0.0, 1.0), True), ((1.0, 0.0), False), ((1.0, 0.5), True)):
+        protocol = Protocol(embedding(graph, b1=(1.0, 0.0), b2=second), SMALL["stateless"], "all", normalizer)
+        rule, state = random_rule(protocol), protocol.begin({name: jnp.ones(2) for name in ("b1", "b2")}, BATCH)
+        rule = jit(protocol.calibrate)(rule, state, X[None], Y[None, :, :2])
+        assert len(rule.statistics["bias"].norm) == 3  # message, parameter, input: the embedding is read as it is
+        _, trail = jit(protocol.update)(rule, state, X, Y[:, :2])
+        assert (max_difference(trail["b1"], trail["b2"]) > 1e-4) == differs
+
+
+def test_an_embedding_is_one_more_piece_the_same_for_all_entries_and_slots():
+    protocol = Protocol(embedding(GRAPH, W1=(0.5, -2.0)), SMALL["stateless"])
+    rule, state, op = random_rule(protocol), protocol.begin(random_prior(protocol), BATCH), GRAPH.node("W1").op
+    _, trail = jit(protocol.update)(rule, state, X, Y)
+    reads = standardize(rule.statistics["W1"], op.read(trail["b1"]["message"], state.parameters["W1"], (X,)))
+    reads = (*reads, jnp.broadcast_to(jnp.array([0.5, -2.0])[None, None, None], (BATCH, *op.shape, 2)))
+    thought = protocol.learner.apply({"params": rule.learners["W1"]}, op, reads, None)
+    expected = (thought.update - rule.statistics["W1"].out_mean) * rule.scales["W1"]
+    np.testing.assert_allclose(trail["W1"]["delta"], expected, rtol=1e-4, atol=1e-6)
+    assert {name: rule.learners[name]["f"]["Dense_0"]["W"].shape[0] for name in ("W1", "W2")} == {"W1": 3 + 2 + 2, "W2": 3 + 2}
+
+
+def test_gradient_descent_needs_no_embedding():
+    graph = sequential(2, 3, aggregate="sum")
+    plain, embedded = Protocol(graph, Backprop()), Protocol(embedding(graph, W1=(1.0,), b1=(2.0,)), Backprop())
+    state = plain.begin(random_prior(plain), BATCH)
+    rule = plain.new_rule(jax.random.key(0))
+    assert identical(plain.update(rule, state, X, Y), embedded.update(embedded.new_rule(jax.random.key(0)), state, X, Y))
+
+
+def test_embeddings_of_nodes_that_share_a_learner_are_equally_long():
+    with refused(ValueError, "Node 'W2' has an embedding of 1 numbers, but others of 'weight', whose learner it shares, have 0; make"):
+        Protocol(embedding(GRAPH, W2=(1.0,)), SMALL["gru"], "learners")
 
 
 # ---- updates ----
@@ -246,6 +355,60 @@ def test_only_unfrozen_examples_hear_of_their_neighbours(lesson, unfrozen):
         assert (max_difference(said, said_now) > 1e-3) == depends
 
 
+# ---- standardised by size only, or not at all ----
+
+
+def spied(protocol):
+    """The protocol with learners that report what they read to `told`, by operation."""
+    told = {}
+
+    class Spy(type(protocol.learner)):
+        def __call__(self, op, reads, carry):
+            told[op] = reads
+            return super().__call__(op, reads, carry)
+
+    fields = {name: getattr(protocol.learner, name) for name in ("message", "widths")}
+    return replace(protocol, learner=Spy(**fields)), told
+
+
+@pytest.mark.parametrize("normalizer", ["rms", "none"])
+def test_what_learners_read_and_how_far_they_go_is_not_centred(stateless, normalizer):
+    """Each piece by hand at every node; and each change is what was proposed times the scale, whatever the rule's statistics."""
+    protocol, told = spied(replace(stateless.protocol, normalizer=normalizer))
+    state, x, y = stateless.start(), stateless.episode.xs[0], stateless.episode.ys[0]
+    new, trail = protocol.update(stateless.rule, state, x, y)
+    p = jax.tree.map(np.asarray, state.parameters)
+    before = {"W1": x, "b1": np.asarray(x) @ p["W1"]}
+    heard = {"W1": trail["b1"]["message"], "b1": trail["sigmoid1"]["message"], "W2": trail["b2"]["message"]}
+    for name, message in heard.items():
+        op = GRAPH.node(name).op
+        pieces = {0: np.asarray(message), 1: p[name]} | ({2: np.asarray(before[name])} if name in before else {})
+        for k, piece in pieces.items():
+            size = np.sqrt(np.mean(piece.astype(np.float64) ** 2)) if normalizer == "rms" else 1.0
+            np.testing.assert_allclose(np.ravel(told[op][k]), np.ravel(piece) / size, rtol=1e-4, atol=1e-5)
+        learner = {"params": stateless.rule.learners[name]}
+        update = stateless.protocol.learner.apply(learner, op, told[op], None).update
+        np.testing.assert_allclose(trail[name]["delta"], stateless.rule.scales[name] * update, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("normalizer", ["batch", "rms", "none"])
+def test_only_a_frozen_normaliser_goes_by_what_was_calibrated(stateless, normalizer):
+    protocol = replace(stateless.protocol, normalizer=normalizer)
+    xs, ys = stateless.episode[:2]
+    rule = jit(protocol.calibrate)(stateless.rule, stateless.start(), xs, ys)
+    update = jit(protocol.update)
+    assert identical(*(update(one, stateless.start(), xs[0], ys[0]) for one in (rule, stateless.rule)))
+    norm, mean_zeroer, out_mean = rule.statistics["W1"]
+    if normalizer != "batch":
+        np.testing.assert_array_equal(mean_zeroer, np.zeros(3))
+        assert out_mean == 0
+    if normalizer == "none":
+        np.testing.assert_array_equal(norm, np.ones(3))
+    else:
+        spread = np.std(xs, axis=(1, 2)) if normalizer == "batch" else np.sqrt(np.square(xs).mean(axis=(1, 2)))
+        assert float(norm[2]) == pytest.approx(float((1 / spread).mean()), rel=1e-5)
+
+
 @pytest.mark.parametrize("normalizer", [False, None, "layer", "Frozen"])
 def test_unknown_normalizer(normalizer):
     with refused(ValueError, rf"normalizer={normalizer!r} is unknown; use one of \['frozen', 'batch', 'rms', 'none'\]"):
@@ -348,8 +511,6 @@ def no_computation(monkeypatch):
     monkeypatch.setattr(network, "walk", never)
     monkeypatch.setattr(protocol, "walk", never)
 
-
-X, Y = noise(1, BATCH, 2), jax.nn.one_hot(jnp.arange(BATCH) % 3, 3)
 
 BAD_DATA = {
     "width of x": (noise(1, BATCH, 3), Y, ValueError, r"x has shape \(5, 3\), but this graph takes \(examples, 2\); reshape it"),
