@@ -1,19 +1,12 @@
 """Settings for the whole session, and where the authors' artefacts lie."""
 
-import atexit
 import functools
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{tempfile.gettempdir()}/hypothesis")  # nothing is left in the checkout
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # networks here are tiny: compiling them is what takes time
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of this run, those of xdist and those that tests start
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402

@@ -47,7 +47,7 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def on_eight_devices():
     """Losses and rules of a short run on 1, 2 and 8 devices of one process."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"}
     command = [sys.executable, "-c", ON_DEVICES, json.dumps(SMALL)]
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
