@@ -202,10 +202,10 @@ class Protocol(Network):
                 statistics[group] = jax.tree.map(lambda old, new: (1 - momentum) * old + momentum * new, statistics[group], measured)
         return rule._replace(statistics=statistics)
 
-    def _inner_step(self, rule, measuring, state, data):
+    def _inner_step(self, rule, calibrating, state, data):
         """Walks the whole order once; gives the new state and what every learner reports."""
         check_step(self, rule, state, data)
-        states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, measuring))
+        states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
         carries = {name: states[name].carry for name in state.carries}
         return State(self._moved(state.parameters, states), carries), {name: s.seen for name, s in states.items() if s.seen}
 
@@ -217,31 +217,37 @@ class Protocol(Network):
                 new[node.tied_to] = new[node.tied_to] + (states[node.name].parameter - parameters[node.tied_to])
         return new
 
-    def _embedding(self, node, message):
-        """The embedding as one piece for all slots and entries; it is constant, so a standardiser would take it away."""
-        if node.embedding and self.learner_for(node).embedded:
-            yield jnp.asarray(node.embedding, message.dtype).reshape((1,) * (1 + len(node.op.shape)) + (-1,))
-
     def _speak(self, rule, calibrating, node, state, message):
         """One node's learner: standardise what it reads, think, take the step (eq. 1, 3, 4)."""
         if not node.op.learns:
             return state._replace(reply=message)
-        group, normalizer = self.statistics_group(node), NORMALIZERS[self.normalizer]
-        measuring = calibrating or not normalizer.frozen
-        reads = node.op.read(message, state.parameter, state.stored)
-        statistics = Statistics(*normalizer.measure(reads), None) if measuring else rule.statistics[group]
-        reads = (*standardize(statistics, reads), *self._embedding(node, message))
+        reads, statistics = self._reads(rule, calibrating, node, state, message)
         learner = {"params": rule.learners[self.learner_group(node)]}
         thought = self.learner_for(node).apply(learner, node.op, reads, state.carry)
+        seen = {"statistics": statistics, "message": thought.message}
         state = state._replace(carry=thought.carry, reply=thought.message)
         if thought.update is None:
-            return state._replace(seen={"statistics": statistics, "message": thought.message})
-        if measuring:
-            statistics = statistics._replace(out_mean=thought.update.mean() if normalizer.centred else jnp.zeros(()))
-        delta = node.op.pool(rescale(thought.update, statistics.out_mean, rule.scales[group]))
+            return state._replace(seen=seen)
+        if statistics.out_mean is None:  # just measured
+            centred = NORMALIZERS[self.normalizer].centred
+            statistics = statistics._replace(out_mean=thought.update.mean() if centred else jnp.zeros(()))
+        delta = node.op.pool(rescale(thought.update, statistics.out_mean, rule.scales[self.statistics_group(node)]))
         check_delta(node, delta, state.parameter)
-        seen = {"statistics": statistics, "message": thought.message, "delta": delta + state.seen.get("delta", 0.0)}
+        seen |= {"statistics": statistics, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
+
+    def _reads(self, rule, calibrating, node, state, message):
+        """What a node's learner reads, and the statistics by which it was standardised."""
+        normalizer, reads = NORMALIZERS[self.normalizer], node.op.read(message, state.parameter, state.stored)
+        measuring = calibrating or not normalizer.frozen
+        statistics = Statistics(*normalizer.measure(reads), None) if measuring else rule.statistics[self.statistics_group(node)]
+        return (*standardize(statistics, reads), *self._embedding(node, message)), statistics
+
+    def _embedding(self, node, message):
+        """The embedding, if any, as one piece for all slots and entries; it is constant, so a standardiser would take it away."""
+        if not node.embedding or not self.learner_for(node).embedded:
+            return ()
+        return (jnp.asarray(node.embedding, message.dtype).reshape((1,) * (1 + len(node.op.shape)) + (-1,)),)
 
 
 def check_learners(graph: Graph, learners: Mapping[str, Learner]) -> None:
