@@ -114,8 +114,8 @@ def test_runs_have_a_leading_axis(runs):
 
 
 def test_the_same_key_gives_every_network_the_same_tasks_and_priors(runs):
-    np.testing.assert_array_equal(runs["mplp"].predictions[:, 0], runs["adam"].predictions[:, 0])
-    np.testing.assert_array_equal(runs["mplp"].eval_loss[:, 0], runs["adam"].eval_loss[:, 0])
+    np.testing.assert_allclose(runs["mplp"].predictions[:, 0], runs["adam"].predictions[:, 0], atol=1e-6)  # two programs
+    np.testing.assert_allclose(runs["mplp"].eval_loss[:, 0], runs["adam"].eval_loss[:, 0], rtol=1e-5)
     assert not np.allclose(runs["mplp"].predictions[:, 1:], runs["adam"].predictions[:, 1:])
     jax.tree.map(np.testing.assert_array_equal, runs["mplp"], runs["again"])
 

@@ -263,8 +263,8 @@ def test_prior_is_read_layer_by_layer(tmp_path):
 def test_sinusoid_rule_scores_as_published(reference):
     protocol = Protocol(mlp(1, 20, 20, 1), GRU())
     rule = published.load_published(reference / "sinusoid_weights_00035869.npy", protocol)
-    losses = evaluate.sinusoid_runs(protocol, rule, Sinusoids(), jax.random.key(0), 100).eval_loss
-    assert losses.shape == (100, 6)
+    losses = evaluate.sinusoid_runs(protocol, rule, Sinusoids(), jax.random.key(0), 40).eval_loss
+    assert losses.shape == (40, 6)
     np.testing.assert_allclose(losses.mean(axis=0), [0.0253, 0.0108, 0.0053, 0.0024, 0.0017, 0.0012], rtol=0.35)
     assert losses[:, -1].mean() == pytest.approx(0.0012, abs=0.0004)
 
@@ -274,7 +274,7 @@ def test_prior_and_rule_score_as_published_only_together(reference):
     rule = published.load_published(reference / "maml_sin_net_weights_00258202.npy", protocol)
     prior = published.load_published_prior(reference / "maml_sin_prior_weights_00258202.npy", protocol)
     together = evaluate.sinusoid_runs(protocol, rule, Sinusoids(steps=2), jax.random.key(0), 100, prior).eval_loss
-    alone = evaluate.sinusoid_runs(protocol, rule, Sinusoids(steps=2), jax.random.key(0), 100).eval_loss
+    alone = evaluate.sinusoid_runs(protocol, rule, Sinusoids(steps=2), jax.random.key(0), 20).eval_loss
     assert together[:, -1].mean() == pytest.approx(0.0010, abs=0.0004)
     assert alone[:, -1].mean() > 0.1
 
@@ -288,8 +288,8 @@ def digits():
 def test_mnist_rule_scores_as_published(reference, optimized, digits, activation, accuracy):
     protocol = Protocol(mlp(144, 50, 10, activation=activation, loss="cross_entropy"), GRU(message=4, hidden=7), "learners")
     rule = published.load_published(reference / "mnist_weights_00005000.npy", protocol)
-    found = evaluate.classification_runs(protocol, rule, digits.train, digits.test, jax.random.key(0), steps=20, batch=8, runs=40).mean(-1)
-    assert found.shape == (40, 21)
+    found = evaluate.classification_runs(protocol, rule, digits.train, digits.test, jax.random.key(0), steps=20, batch=8, runs=20).mean(-1)
+    assert found.shape == (20, 21)
     assert found[:, 0].mean() == pytest.approx(0.1, abs=0.05)
     assert found[:, -1].mean() == pytest.approx(accuracy, abs=0.03)
 
