@@ -67,8 +67,8 @@ browser: $(INSTALLED)  ## open every built page in a headless browser
 	@echo "== every page in a browser"
 	@$(BIN)/python tools/browser.py
 
-bench: $(INSTALLED)  ## speed, on this machine
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+bench: $(INSTALLED)  ## speed, on this machine; AUTHORS=FOLDER: in turns with the authors' code (their package mplp lies in FOLDER)
+	@$(BIN)/python benchmarks/meta_step.py $(if $(AUTHORS),--authors $(AUTHORS))
 
 picture: $(INSTALLED)  ## draw the README's picture again
 	@$(BIN)/python tools/picture.py

@@ -1,18 +1,21 @@
-"""Speed of meta-training here: `python benchmarks/meta_step.py`, every case in a process of its own.
+"""Speed of meta-training here: `python benchmarks/meta_step.py [--authors FOLDER]`, every recipe in a process of its own.
 
-What is compared is called in turns within one process; times are medians after a warm-up, compilation apart. The limit is what the
-dense products of one forward and one backward pass would take at the speed of a large matrix product, called in the same turns.
+What is compared is called in turns; times are medians after a warm-up, compilation apart. The limit is what the dense products
+of one forward and one backward pass would take at the speed of a large matrix product, called in the same turns. The authors' code
+(`authors.py`) takes its turns from a process of its own, in an environment that is made for it.
 """
 
 import argparse
+import atexit
 import json
 import math
 import os
+import re
 import resource
-import statistics
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,20 +32,35 @@ from mplp_lite.run.folder import versions
 from mplp_lite.run.recipes import Recipe, find
 from mplp_lite.run.trainer import Trainer
 
-REPEATS, CHUNK, SIDE, MIB = 7, 3, 4096, 1024**2
+REPEATS, CHUNK, SIDE, MIB = 9, 3, 2048, 1024**2
 CASES = ("sinusoid-as-published", "mnist-as-published", "sinusoid", "mnist")
-AUTHORS = {"sinusoid-as-published": 0.56, "mnist-as-published": 2.1}  # seconds per meta-step of their TensorFlow code on 2 cores, elsewhere
+PUBLISHED = CASES[:2]
 OUTER_BATCHES = {
     "cpu": {"sinusoid": (1, 8, 32), "mnist": (1, 4)},
     "accelerator": {"sinusoid": (1, 8, 32, 128), "mnist": (1, 8, 32, 128)},
 }
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+ENVIRONMENT = HERE.parent / ".cache" / "authors-venv"
 
 
 def host_kind():
-    """What the results of this machine are called: `cpu-2`, `gpu-1`."""
+    """What the results of this machine are called: `cpu-2`, `cpu-2-avx2` where it is held to narrower vectors, `gpu-1`."""
     count = os.cpu_count() if jax.default_backend() == "cpu" else jax.device_count()
-    return f"{jax.default_backend()}-{count}"
+    held = re.search(r"--xla_cpu_max_isa=(\w+)", os.environ.get("XLA_FLAGS", ""))
+    return f"{jax.default_backend()}-{count}" + (f"-{held[1].lower()}" if held else "")
+
+
+def machine():
+    """The processor, its widest vectors, what both sides are held to, and how busy it is."""
+    try:
+        about = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        about = ""
+    vectors = next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in about.split()), None)
+    model = re.search(r"model name\s*: (.+)", about)
+    held = {name: os.environ[name] for name in ("XLA_FLAGS", "ONEDNN_MAX_CPU_ISA") if name in os.environ}
+    return {"processor": model and model[1], "vectors": vectors, "held_to": held, "load": round(os.getloadavg()[0], 1)}
 
 
 def seconds(call):
@@ -53,12 +71,63 @@ def seconds(call):
 
 
 def in_turns(calls):
-    """Median seconds of each call by name, called in turns after one warm-up each."""
+    """Seconds of each call by name, `REPEATS` each, called in turns after one warm-up each."""
     times = {name: [] for name in calls}
     for _ in range(REPEATS + 1):
         for name, call in calls.items():
             times[name].append(seconds(call)[0])
-    return {name: statistics.median(spent[1:]) for name, spent in times.items()}
+    return {name: np.array(spent[1:]) for name, spent in times.items()}
+
+
+def quartiles(values, digits=4):
+    """The lower quartile, the median and the upper one."""
+    return [round(float(value), digits) for value in np.quantile(values, (0.25, 0.5, 0.75))]
+
+
+def authors_python():
+    """The interpreter of an environment with tensorflow and tf-keras, made where it is missing."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+    if subprocess.run([python, "-c", "import tensorflow, tf_keras"], capture_output=True).returncode:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "tensorflow", "tf-keras"], check=True)
+    return python
+
+
+class Authors:
+    """The authors' meta-steps with the sizes of a recipe, in a process of their own that waits between the turns."""
+
+    def __init__(self, folder, recipe):
+        for self.onednn in ("1", "0"):  # with it on, TensorFlow 2.21 crashes on the sinusoids
+            self.process = self._started(folder, recipe)
+            line = self.process.stdout.readline()
+            if line:
+                break
+        else:
+            raise SystemExit(f"The authors' code in {folder} did not run (see above); name the folder that holds their package mplp.")
+        self.about = json.loads(line) | {"onednn": self.onednn == "1"}
+
+    def _started(self, folder, recipe):
+        told = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": self.onednn}
+        command = [authors_python(), HERE / "authors.py", folder, json.dumps(recipe.as_dict())]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=os.environ | told)
+        atexit.register(process.kill)
+        return process
+
+    def __call__(self):
+        """Some meta-steps."""
+        print(CHUNK, file=self.process.stdin)
+        return float(self.process.stdout.readline())
+
+
+@contextmanager
+def a_busy_core():
+    """Keeps one core busy meanwhile."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 class AsDefined(Recipe):
@@ -100,8 +169,8 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def measure(name):
-    """One recipe: its meta-step, in turns with its learners as they are defined and with a large matrix product."""
+def measure(name, folder=None):
+    """One recipe: its meta-step, in turns with the authors', with its learners as they are defined and with a large matrix product."""
     recipe = find(name)
     cases = {"meta_step": Case(recipe)}
     compiled_with = peak_memory()
@@ -109,19 +178,23 @@ def measure(name):
     ran_with = peak_memory()
     if jax.default_backend() == "cpu":
         cases["not_lean"] = Case(recipe, lean=False)
-    if name in AUTHORS:
+    if name in PUBLISHED:
         cases["as_defined"] = Case(AsDefined.from_dict(recipe.as_dict()))
+    if name in PUBLISHED and folder:
+        cases["authors"] = Authors(folder, recipe)
     ones, product = jnp.ones((SIDE, SIDE)), jax.jit(jnp.matmul)
+    load = os.getloadavg()[0]
     spent = in_turns({**cases, "product": lambda: product(ones, ones)})
-    rate, flops = 2 * SIDE**3 / spent["product"], dense_flops(recipe)
-    per_step = {f"{case}_s": round(spent[case] / CHUNK, 4) for case in cases}
+    rate, flops = 2 * SIDE**3 / np.median(spent["product"]), dense_flops(recipe)
+    per_step = {f"{case}_s": quartiles(spent[case] / CHUNK) for case in cases}
     return {
         "outer_batch": recipe.outer_batch,
         "steps": recipe.steps,
+        "load": round(load, 1),
         **per_step,
-        "authors_s": AUTHORS.get(name),
+        **against_the_authors(cases, spent),
         "limit_s": round(flops / rate, 4),
-        "dense_gflops": round(flops / per_step["meta_step_s"] / 1e9, 1),
+        "dense_gflops": round(flops / per_step["meta_step_s"][1] / 1e9, 1),
         "product_gflops": round(rate / 1e9, 1),
         "inner_step_ms": round(1000 * inner_step(recipe), 3),
         "compile_s": round(cases["meta_step"].compile_s, 1),
@@ -129,6 +202,16 @@ def measure(name):
         "peak_mib_compiling": compiled_with,
         "peak_mib_running": ran_with,
     }
+
+
+def against_the_authors(cases, spent):
+    """How many times as long the authors' meta-step takes, turn by turn: as it was, and with one core kept busy."""
+    if "authors" not in cases:
+        return {}
+    with a_busy_core():
+        busy = in_turns({name: cases[name] for name in ("meta_step", "authors")})
+    ratios = {"ratio": spent, "ratio_with_a_busy_core": busy}
+    return {name: quartiles(of["authors"] / of["meta_step"], 2) for name, of in ratios.items()} | {"authors": cases["authors"].about}
 
 
 def measure_not_lean(name):
@@ -143,7 +226,7 @@ def inner_step(recipe):
     rule, state = protocol.new_rule(jax.random.key(0)), protocol.init(jax.random.key(1), recipe.inner_batch)
     episode = recipe.task.episode(jax.random.key(2))
     update = jax.jit(protocol.update)
-    return in_turns({"update": lambda: update(rule, state, episode.xs[0], episode.ys[0])})["update"]
+    return np.median(in_turns({"update": lambda: update(rule, state, episode.xs[0], episode.ys[0])})["update"])
 
 
 def tasks_per_second(name):
@@ -153,7 +236,7 @@ def tasks_per_second(name):
     for outer in OUTER_BATCHES[kind][name]:
         for devices in (n for n in (1, 2, 4, 8) if n <= jax.device_count() and outer % n == 0):
             recipe = replace(find(name), outer_batch=outer)
-            spent = in_turns({"case": Case(recipe, devices)})["case"] / CHUNK
+            spent = np.median(in_turns({"case": Case(recipe, devices)})["case"]) / CHUNK
             rates = {"tasks_per_s": round(outer / spent, 2), "dense_gflops": round(dense_flops(recipe) / spent / 1e9, 1)}
             found.append({"outer_batch": outer, "devices": devices, **rates})
     return found
@@ -172,21 +255,25 @@ def in_a_process(*arguments, devices=None):
 def main():
     """Measures one case after the other, prints a line each, and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--authors", metavar="FOLDER", help="holds the authors' package mplp, timed in turns with ours")
     parser.add_argument("--case", choices=CASES, help="measure only this recipe, and print JSON")
     parser.add_argument("--width", choices=("sinusoid", "mnist"), help="measure only its tasks per second, and print JSON")
     parser.add_argument("--not-lean", choices=CASES, help="measure only the compiler as it comes on this recipe, and print JSON")
     options = parser.parse_args()
-    for name, of in ((options.case, measure), (options.width, tasks_per_second), (options.not_lean, measure_not_lean)):
+    case = partial(measure, folder=options.authors)
+    for name, of in ((options.case, case), (options.width, tasks_per_second), (options.not_lean, measure_not_lean)):
         if name:
             print(json.dumps(of(name)))
             return
     cores = os.cpu_count() if jax.default_backend() == "cpu" else None
-    recipes = {name: in_a_process("--case", name) for name in CASES}
+    theirs = ("--authors", options.authors) if options.authors else ()
+    recipes = {name: in_a_process("--case", name, *theirs) for name in CASES}
     if cores:
         recipes = {name: found | in_a_process("--not-lean", name) for name, found in recipes.items()}
     results = {
         "kind": host_kind(),
         "cores": os.cpu_count(),
+        "machine": machine(),
         "versions": versions(),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "recipes": recipes,
