@@ -191,7 +191,7 @@ def reads_of(m, w, stored):
 #
 # The whole protocol in one function. Forward; then the loss of each output unit becomes the first message, the **seed**; then
 # from node to node back to the input. Two averages are all the glue there is: proposals are averaged over the batch
-# (eq. 5), and the messages of the synapses that leave one input unit are averaged over their outputs (eq. 9).
+# (eq. 4), and the messages of the synapses that leave one input unit are averaged over their outputs (eq. 5).
 
 
 # %%

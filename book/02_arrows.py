@@ -451,9 +451,9 @@ assert not np.allclose(replies[0], replies[1])  # equal news, different answers
 # them speaks, and then their messages are joined:
 #
 # $$
-# \underbrace{m_{ij} = g(m_j, w_{ij}, x_i)}_{\text{one message } m_j \text{ for all synapses of unit } j \text{ (eq. 5)}}
+# \underbrace{m_{ij} = g(m_j, w_{ij}, x_i)}_{\text{one message } m_j \text{ for all synapses of unit } j \text{ (eq. 1)}}
 # \qquad \text{and then} \qquad
-# \underbrace{m_i = \frac1J \sum_j m_{ij}}_{\text{one message per input unit (eq. 9)}}
+# \underbrace{m_i = \frac1J \sum_j m_{ij}}_{\text{one message per input unit (eq. 5)}}
 # $$
 #
 # while $f$, which reads the same, makes $\Delta w_{ij}$. Here it is with $I = 3$, $J = 2$, five examples: first with loops,

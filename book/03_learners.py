@@ -231,7 +231,7 @@ print(f"    in pieces:               {8 * 50 * 4 + 144 * 50 + 8 * 144:8,}")
 # \end{aligned}
 # $$
 #
-# The last line is eq. 12. In a textbook GRU the candidate has one matrix for $x$ and one for $c$; here each is a
+# The last line is eq. 8. In a textbook GRU the candidate has one matrix for $x$ and one for $c$; here each is a
 # perceptron with two hidden layers. That is the *deep candidate*: gates are shallow, new content is thought about.
 #
 # Where are the update and the message? **Inside the carry**. Its first channel leaves as the update $\Delta w_{ij}$, its

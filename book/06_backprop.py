@@ -160,7 +160,7 @@ assert np.allclose(sent, bulk_sent) and np.allclose(update, bulk_update)
 # :::{admonition} The paper, section 3.1
 # :class: paper-says
 # Updates are averaged over the batch. The messages of the synapses that leave one input unit are averaged, too, so that the unit
-# receives a single message of the usual size (eq. 9).
+# receives a single message of the usual size (eq. 5).
 # :::
 #
 # A mean keeps messages at the same size in narrow and wide layers, which is kind to a learned `g`. For us it would make every
@@ -360,7 +360,7 @@ for activation in FUNCTIONS:
 #
 # $$ v' = \mu\, v - m\, x, \qquad \Delta w = \eta\, v'. $$
 #
-# Set it beside the paper's recurrent learner, $c' = u\, c + (1 - u) \tanh(\dots)$ (eq. 12): a velocity is a carry of one
+# Set it beside the paper's recurrent learner, $c' = u\, c + (1 - u) \tanh(\dots)$ (eq. 8): a velocity is a carry of one
 # channel whose gate is stuck at $\mu$.
 #
 # A detail makes the fit exact. An optimiser keeps one velocity per weight and feeds it the batch mean. In MPLP there is one carry per

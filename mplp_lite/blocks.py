@@ -64,7 +64,7 @@ def _dense(x, layer):
 
 
 def step(cell: Cell, activation: str, reads: tuple[Array, ...], carry: Array) -> Array:
-    """`GRU.advance` (eq. 12) with fused products, `(b, *shape, c) -> (b, *shape, c)`."""
+    """`GRU.advance` (eq. 8) with fused products, `(b, *shape, c) -> (b, *shape, c)`."""
     act, size = ACTIVATIONS[activation], carry.shape[-1]
     ends = [sum(piece.shape[-1] for piece in reads[: k + 1]) for k in range(len(reads))]
     projected = sum(piece @ rows for piece, rows in zip(reads, jnp.split(cell.from_reads, ends[:-1]), strict=True))

@@ -52,7 +52,7 @@ def mlp(layers, x, hidden, out):
 
 
 def gru(params, x, carry, interior='tanh'):
-    """Eq. 12 and its gates for one unit: u, r sigmoid; c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n) (fact 1)."""
+    """Eq. 8 and its gates for one unit: u, r sigmoid; c' = u c + (1 - u) tanh(MLP_x(x) + MLP_c(r c) + b_n) (fact 1)."""
     hidden = {'tanh': np.tanh, 'relu': relu}[interior]
     u = sigmoid(x @ params['W_ux'] + carry @ params['W_uc'] + params['b_u'])
     r = sigmoid(x @ params['W_rx'] + carry @ params['W_rc'] + params['b_r'])
