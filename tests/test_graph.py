@@ -250,6 +250,10 @@ def test_gather(aggregate, pool):
     np.testing.assert_allclose(Node("n", Input(3), aggregate).gather(messages), pool(np.stack(messages), axis=0), rtol=1e-5, atol=1e-6)
 
 
+def test_consumers_are_averaged_unless_told_otherwise():
+    assert float(Node("n", Input(1)).gather((jnp.full((1, 1, 1), 2.0), jnp.full((1, 1, 1), 4.0)))[0, 0, 0]) == 3
+
+
 def doubled():
     """Two arrows between the same nodes."""
     ops = {"x": Input(2), "W1": dense(2, 2), "add": Add(2), "loss": losses.L2(2), "y": Target(2)}
