@@ -291,7 +291,7 @@ def meta_loss(rule, statistics, params, xs, ys, x_held_out, y_held_out):
 # tensor is divided by its own norm, and Adam does the rest.
 
 # %%
-meta_steps, outer = 100 if quick else 800, 8
+meta_steps, outer = 60 if quick else 800, 8
 optimizer = optax.adam(optax.cosine_onecycle_schedule(meta_steps, 3e-3, pct_start=0.1), b2=0.99)
 
 

@@ -29,12 +29,14 @@ import jax
 from IPython.display import HTML
 
 import mplp_lite as mplp
+from mplp_lite import quick
 from mplp_lite.draw import film
 
 protocol = mplp.Protocol(mplp.mlp(1, 20, 20, 1), mplp.GRU(message=8, hidden=15))
 rule = mplp.load_pretrained("sinusoid", protocol)
 episode = mplp.tasks.Sinusoids().evaluation_episode(jax.random.key(1))
 run, trails = film.record(protocol, rule, protocol.prior(jax.random.key(3)), episode)
+trails = trails[: quick.steps(5, 1)]
 gif = base64.b64encode(film.film(protocol, run, trails, episode)).decode()
 alt = (
     "Film: outputs travel forward through ten nodes, a message of eight coloured"

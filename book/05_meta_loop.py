@@ -476,7 +476,7 @@ def judged_with(hint):
 # The learning rate rises for the first tenth of the way and then comes down to almost nothing.
 
 # %%
-meta_steps = quick.steps(800, 20)
+meta_steps = quick.steps(800, 12)
 rates = optax.cosine_onecycle_schedule(meta_steps, peak_value=4e-3, pct_start=0.1)
 optimizer = optax.chain(meta.normalize_per_tensor(), optax.adam(rates, b2=0.99))
 
@@ -498,7 +498,7 @@ def meta_step(hint, state, seed, number):
 # Two `vmap`s make eight of it: over the arms, and over the random starts.
 
 # %%
-arms, seeds = jnp.array([0.7, 0.0]), jax.random.split(jax.random.key(0), 4)
+arms, seeds = jnp.array([0.7, 0.0]), jax.random.split(jax.random.key(0), quick.steps(4, 2))
 all_starts = jax.vmap(meta_step, in_axes=(None, 0, 0, None))  # (start, ...)
 step_all = jax.jit(jax.vmap(all_starts, in_axes=(0, 0, None, None)))  # (arm, start, ...)
 
@@ -610,7 +610,7 @@ with plots.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.4))
     looks = ("with hints", plots.TRAIN, "-"), ("without hints", plots.EVAL, "--")
     for arm, (name, color, line) in enumerate(looks):
-        for start in range(4):
+        for start in range(len(seeds)):
             smooth = np.convolve(curves[arm, start], np.ones(50) / 50, "valid")
             label = name if start == 0 else None
             steps, look = np.arange(50, len(smooth) + 50), {"color": color, "linewidth": 1.2}

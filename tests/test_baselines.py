@@ -9,13 +9,6 @@ from mplp_lite import baselines, data, evaluate, mlp
 from mplp_lite.tasks import Sinusoids
 
 
-@pytest.fixture(autouse=True)
-def optax_mixes_dtypes():
-    """Adam's bias correction raises a float to an integer power."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def l2_gradient(p, x, y):
     """Backpropagation through a relu network, loss summed over units and averaged over the batch."""
     before = x @ p["W1"] + p["b1"]

@@ -22,6 +22,12 @@ def test_what_a_program_needs_is_what_its_arrays_take():
     assert memory.needed(program(lambda x: jax.lax.sort(jnp.sin(x) @ x), (512, 512)), devices=4) == 4 * needed
 
 
+def test_what_takes_the_place_of_an_input_needs_none():
+    kept, given = jax.jit(lambda x: x + 1), jax.jit(lambda x: x + 1, donate_argnums=0)
+    shape = jax.ShapeDtypeStruct((512, 512), jnp.float32)
+    assert memory.needed(kept.lower(shape).compile()) - memory.needed(given.lower(shape).compile()) == MIB
+
+
 def test_a_lean_program_is_the_same_program():
     assert memory.lean_jit(lambda x: 2 * x + 1, donate_argnums=0)(jnp.float32(3)) == 7
 

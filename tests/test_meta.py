@@ -226,13 +226,15 @@ def test_delta_size():
     assert float(meta.delta_size(trail)) == (1 + 9) / 2 / 2 + 4 / 2
 
 
-def test_remat_changes_no_value(small, value_and_parts):
+def test_remat_changes_no_value_and_stores_less(small, value_and_parts):
     def value_and_gradient(remat):
         meta_loss = replace(small.loss, remat=remat)
         of_rule = jax.value_and_grad(lambda rule: meta_loss(small.protocol, rule, small.prior, small.episode, KEY), has_aux=True)
-        return jit(of_rule)(small.rule)
+        program = jit(of_rule).lower(small.rule).compile()
+        return *program(small.rule), program.memory_analysis().temp_size_in_bytes
 
-    (stored, gradient), (recomputed, again) = value_and_gradient(False), value_and_gradient(True)
+    (stored, gradient, much), (recomputed, again, little) = value_and_gradient(False), value_and_gradient(True)
+    assert little < 0.8 * much
     assert max_difference(recomputed, stored) < 1e-6 and max_difference(recomputed, value_and_parts) < 1e-6
     assert max_difference(again, gradient) < 1e-6 * max(float(abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
 

@@ -175,6 +175,10 @@ def test_fields_reach_what_they_describe():
     assert PLAIN.changed(["learner=stateless", "message=3"]).protocol.learner == Stateless(message=3)
 
 
+def test_inner_steps_of_stateless_learners_are_recomputed():
+    assert PLAIN.changed(["learner=stateless"]).meta_loss.remat and not PLAIN.meta_loss.remat
+
+
 def test_the_recipe_as_published_is_the_papers():
     """Reference notes 1 to 11, experiment 4.1.1."""
     recipe = find("sinusoid-as-published")

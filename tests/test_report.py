@@ -18,13 +18,6 @@ RECIPE = recipes.find("sinusoid").changed(TINY)
 METHODS = ["MPLP", "Adam 0.01", "Adam 0.03", "SGD 0.1"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def optax_mixes_dtypes():
-    """Adam's bias correction raises a float to an integer power."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def rule():
     return RECIPE.protocol.new_rule(jax.random.key(0))

@@ -68,13 +68,6 @@ def safe_step(folder):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def optax_mixes_dtypes():
-    """Adam's bias correction raises a float to an integer power."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
 def listening():
     """Ctrl-C reaches us and the processes we start, also when a shell in the background has told us to ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
