@@ -103,7 +103,7 @@ def without(rule, arm):
 # same order. All fifteen meta-trainings run at once, under `vmap`.
 
 # %%
-meta_steps, seeds = quick.steps(150, 40), quick.steps(3, 1)
+meta_steps, seeds = quick.steps(150, 60), quick.steps(3, 1)
 rates = optax.warmup_cosine_decay_schedule(0.0, 3e-3, 20, meta_steps, 3e-4)
 optimizer = optax.chain(meta.normalize_per_tensor(), optax.adam(rates, b2=0.99))
 judge = meta.MetaLoss(hint=0.7)

@@ -256,6 +256,12 @@ def test_consumers_are_averaged_unless_one_says_otherwise():
     np.testing.assert_array_equal(Node("n", Input(3)).gather(messages), np.full((1, 3, 2), 0.5))
 
 
+def test_a_seed_is_the_loss_of_each_unit():
+    prediction, target = noise(0, 4, 3), noise(1, 4, 3)
+    _, message = Seed("loss", "loss").send(Node("loss", losses.L2(3)), NodeState(inputs={0: prediction, 1: target}), None)
+    np.testing.assert_allclose(message[..., 0], np.square(np.asarray(target) - np.asarray(prediction)) / 2, rtol=1e-6)
+
+
 def doubled():
     """Two arrows between the same nodes."""
     ops = {"x": Input(2), "W1": dense(2, 2), "add": Add(2), "loss": losses.L2(2), "y": Target(2)}

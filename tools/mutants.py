@@ -38,15 +38,33 @@ class Mutant(NamedTuple):
 
 MUTANTS = [
     Mutant("aggregators swapped", "checks", '"mean": jnp.mean, "sum": jnp.sum', '"mean": jnp.sum, "sum": jnp.mean', "nodes graph"),
-    Mutant("nodes sum by default", "graph", '    op: Operation\n    aggregate: str = "mean"', '    op: Operation\n    aggregate: str = "sum"', "graph"),
+    Mutant(
+        "nodes sum by default",
+        "graph",
+        '    op: Operation\n    aggregate: str = "mean"',
+        '    op: Operation\n    aggregate: str = "sum"',
+        "graph",
+    ),
     Mutant("operations fire once for ever", "graph", "stored=fired.stored, inputs={})", "stored=fired.stored)", "graph"),
     Mutant("messages pile up", "graph", "state._replace(messages=())", "state", "graph"),
     Mutant("seed of ones", "graph", "return state, loss[..., None]", "return state, 0 * loss[..., None] + 1", "graph protocol"),
-    Mutant("synapses collect over inputs", "nodes", "(messages, axis=2)", "(messages.swapaxes(1, 2), axis=1)", "nodes"),
+    Mutant("synapses collect over inputs", "nodes", "(messages, axis=2)", "(messages, axis=1)", "nodes"),
     Mutant("bias taken off", "nodes", "x + parameter[None], (x,)", "x - parameter[None], (x,)", "nodes network"),
     Mutant("wide priors", "nodes", "deviation: float = 0.05", "deviation: float = 0.5", "nodes"),
-    Mutant("softmax of the wrong axis", "nodes", "exponential.sum(axis=-1, keepdims=True)", "exponential.sum(axis=0, keepdims=True)", "nodes"),
-    Mutant("losses summed over the batch", "network", "losses.mean() for losses", "losses.mean(axis=1).sum() for losses", "network protocol"),
+    Mutant(
+        "softmax of the wrong axis",
+        "nodes",
+        "exponential.sum(axis=-1, keepdims=True)",
+        "exponential.sum(axis=0, keepdims=True)",
+        "nodes",
+    ),
+    Mutant(
+        "losses summed over the batch",
+        "network",
+        "losses.mean() for losses",
+        "losses.mean(axis=1).sum() for losses",
+        "network protocol",
+    ),
     Mutant("one key for all weights", "network", "op.initial(k) for name, k", "op.initial(keys[0]) for name, k", "network"),
     Mutant("updates not averaged", "learners", "else carry[..., 0].mean(axis=0)", "else carry[..., 0].sum(axis=0)", "learners protocol"),
     Mutant("update from the last channel", "learners", "else carry[..., 0].mean", "else carry[..., -1].mean", "learners protocol"),
@@ -79,7 +97,8 @@ def mutate(root: Path, mutant: Mutant) -> str:
     path = root / "mplp_lite" / f"{mutant.file}.py"
     text = path.read_text()
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name!r}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}.py, not once; edit tools/mutants.py.")
+        stands = f"{mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}.py"
+        raise ValueError(f"The mutant {mutant.name!r} does not fit: {stands}, not once; edit tools/mutants.py.")
     path.write_text(text.replace(mutant.old, mutant.new))
     return text
 
