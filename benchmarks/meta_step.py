@@ -155,7 +155,8 @@ class Case:
     def __init__(self, recipe, devices=1, lean=True):
         trainer = Trainer(recipe, 0, devices)
         self.state = trainer.placed(trainer.begin())
-        jitted = trainer.compiled() if lean else jax.jit(partial(jax.lax.scan, trainer.step), donate_argnums=0)
+        scan = partial(jax.lax.scan, trainer.step)
+        jitted = memory.lean_jit(scan, donate_argnums=0) if lean else jax.jit(scan, donate_argnums=0)
         self.compile_s, self.chunk = seconds(lambda: jitted.lower(self.state, np.arange(CHUNK)).compile())
 
     def __call__(self):
