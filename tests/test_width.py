@@ -139,7 +139,7 @@ def test_every_seed_trains_as_it_would_alone(three, no_metric, tmp_path):
     assert sorted(path.name for path in three.iterdir()) == ["seed-4", "seed-5", "seed-6"]
     alone = loop.train(TINY, 5, tmp_path, quiet=True)
     together = weights.load(three / "seed-5" / "rule", TINY.protocol)
-    assert max_difference(together.trained, alone.trained) < 1e-5
+    assert max_difference(together.trained, alone.rule.trained) < 1e-5
     others = [weights.load(three / f"seed-{seed}" / "rule", TINY.protocol) for seed in (4, 6)]
     assert all(max_difference(together.trained, other.trained) > 1e-3 for other in others)
     curves = [read_curve(folder / "curve.csv") for folder in (three / "seed-5", tmp_path)]
@@ -242,7 +242,7 @@ def test_every_arm_trains_as_it_would_alone(no_metric, tmp_path):
     for number in (0, 3, 4):
         arm = trained[number]
         alone = loop.train(arm.recipe, arm.seed, tmp_path / str(number), quiet=True)
-        assert distance(rules[number], alone.trained) < 0.01 * apart
+        assert distance(rules[number], alone.rule.trained) < 0.01 * apart
         assert weights.load_card(arm.out / "rule")["recipe"] == arm.recipe.as_dict()
 
 
