@@ -1,7 +1,6 @@
 """The GRU in blocks against its definition: values, gradients, second calls; and when it is used."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -88,40 +87,31 @@ def test_an_inner_step_is_the_same_with_and_without(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("batch", "entries", "groups"),
-    [(6, 24, 1), (6, 23, 2), (6, 12, 2), (6, 11, 3), (6, 8, 3), (6, 7, 6), (6, 4, 6), (6, 3, 6), (7, 27, 7), (1, 3, 1)],
+    ("entries", "count"),
+    [(24, 1), (25, 5), (48, 2), (49, 7), (72, 3), (96, 4), (98, 7), (57600, 2400), (23, 1), (1, 1), (29, 1), (2 * 29, 1)],
 )
-def test_groups_are_the_fewest_equal_ones_that_fit(monkeypatch, batch, entries, groups):
-    monkeypatch.setattr(blocks, "ENTRIES", entries)
-    assert blocks._groups(jnp.zeros((batch, 2, 2, 5))) == groups
+def test_blocks_are_the_fewest_equal_ones_that_fit_or_there_is_one(entries, count):
+    """Of at most 24 entries; a prime number of entries stays whole."""
+    assert blocks._blocks(entries) == count
 
 
-@pytest.mark.parametrize(
-    ("backend", "shape", "groups"),
-    [
-        ("cpu", (5, 5, 3), 5),
-        ("cpu", (4, 6, 3), 1),
-        ("cpu", (1, 30, 3), 1),
-        ("gpu", (5, 5, 3), 1),
-    ],
-    ids=["large", "small", "one slot", "accelerator"],
-)
-def test_only_large_bundles_on_cpus_are_cut(monkeypatch, backend, shape, groups):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert blocks._groups(jnp.zeros(shape)) == groups
+def test_accelerators_get_all_at_once(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert blocks._blocks(57600) == 1
 
 
 @pytest.mark.parametrize("entries", [24, 1000], ids=["in blocks", "whole"])
-def test_nothing_but_the_carry_is_stored_for_the_way_back(monkeypatch, entries):
+def test_nothing_but_reads_and_carry_is_stored_for_the_way_back(monkeypatch, entries):
     """What a reverse pass keeps of one call: parameters, reads, carry and what only reshapes or cuts them; no hidden channel."""
     monkeypatch.setattr(blocks, "ENTRIES", entries)
     learner, op, parameters, reads, carry = weight_case()
 
     def kept(of):
         _, pullback = jax.vjp(lambda p, c: of(p, c).sum(), parameters, carry)
-        return sum(leaf.size for leaf in jax.tree.leaves(pullback) if leaf.ndim > 2)
+        leaves = jax.tree.leaves(pullback)
+        return sum(leaf.size for leaf in leaves if leaf.ndim > 2 or leaf.shape[-1:] == (carry[..., 0].size,))
 
     plain = learner.clone(blocks=False)
-    given = carry.size + sum(piece.size for piece in reads)
+    given = carry.size + carry[..., 0].size * sum(piece.shape[-1] for piece in reads)
     assert kept(lambda p, c: blocks.advance(p, learner.activation, reads, c)) <= 2 * given
     assert kept(lambda p, c: plain.apply({"params": p}, op, reads, c).carry) > 20 * given

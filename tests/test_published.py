@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import refused
 from mplp_lite import GRU, Protocol, Stateless, data, evaluate, meta, mlp, weights
 from mplp_lite.__main__ import main
 from mplp_lite.authors import published, traces
 from mplp_lite.tasks import Episode, Sinusoids
 from mplp_lite.weights import WeightsError
+from test_tying import unrolled
 
 TRACES = sorted((Path(__file__).parents[2] / "shared" / "reference").glob("trace_*.npz"))
 KINDS = ["weights", "predictions", "meta_loss", "meta_gradient", "calibration"]
@@ -227,6 +229,19 @@ NO_VECTORS = {
     "integers": (WeightsError, lambda path, good: np.save(path, good.astype(np.int32))),
     "big endian": (WeightsError, lambda path, good: np.save(path, good.astype(">f4"))),
 }
+
+
+UNKNOWN = {
+    "sharing": (Protocol(mlp(1, 1), Stateless(), "kinds"), "know no sharing='kinds'; use 'none', 'learners' or 'all'"),
+    "learners by kind": (Protocol(mlp(1, 1), {"weight": GRU(), "bias": GRU(), "l2": GRU()}), "hold Stateless or GRU learners, not"),
+    "ties": (Protocol(unrolled(), Stateless()), "know no tied nodes, but '.*' is one; use a network without"),
+}
+
+
+@pytest.mark.parametrize("protocol, sentence", UNKNOWN.values(), ids=UNKNOWN)
+def test_what_the_authors_do_not_have_has_no_vector(protocol, sentence):
+    with refused(WeightsError, sentence):
+        published.unflatten(np.zeros(3, np.float32), protocol)
 
 
 @pytest.mark.parametrize("load", SIZES, ids=lambda load: load.__name__)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..learners import Stateless
+from ..learners import GRU, Stateless
 from ..protocol import Protocol, Rule
 from ..weights import WeightsError, from_named, named_leaves
 
@@ -42,7 +42,12 @@ def _output(group):
 
 
 def layout(protocol: Protocol) -> list[str]:
-    """Names of a rule's leaves, in the order in which the authors' vectors hold them."""
+    """Names of a rule's leaves, in the order in which the authors' vectors hold them.
+
+    Raises:
+        WeightsError: if the protocol is of a kind that the authors' code does not know.
+    """
+    _check_known(protocol)
     layers, stateless = len(protocol.learner.widths) + 1, isinstance(protocol.learner, Stateless)
     learning = [node for node in protocol.graph.nodes if node.op.learns]
     names = []
@@ -63,6 +68,16 @@ def layout(protocol: Protocol) -> list[str]:
         names += [name for kind in shared for name in _output(kind)]
         names += [name for kind in shared for name in _standardizer(kind)]
     return names
+
+
+def _check_known(protocol):
+    if protocol.sharing == "kinds":
+        raise WeightsError("The authors' vectors know no sharing='kinds'; use 'none', 'learners' or 'all'.")
+    if not isinstance(protocol.learner, Stateless | GRU):
+        raise WeightsError(f"The authors' vectors hold Stateless or GRU learners, not {type(protocol.learner).__name__}.")
+    tied = [node.name for node in protocol.graph.nodes if node.tied_to]
+    if tied:
+        raise WeightsError(f"The authors' vectors know no tied nodes, but {tied[0]!r} is one; use a network without.")
 
 
 def unflatten(vector: Array | np.ndarray, protocol: Protocol) -> Rule:

@@ -90,7 +90,11 @@ class Experiment:
     @property
     def members(self) -> list[tuple[Protocol, Any]]:
         """Protocol and task of each meta-step, in turn."""
-        own = self.tasks if len(self.tasks) == len(self.protocols) else self.tasks * len(self.protocols)
+        return self.paired(self.tasks)
+
+    def paired(self, tasks: Sequence[Any]) -> list[tuple[Protocol, Any]]:
+        """Each protocol with its task of `tasks`, which are as many as the experiment's own."""
+        own = tasks if len(tasks) == len(self.protocols) else [*tasks] * len(self.protocols)
         return list(zip(self.protocols, own, strict=True))
 
     def first_rule(self, key: Array, members: Sequence[tuple[Protocol, Any]] | None = None) -> Rule:

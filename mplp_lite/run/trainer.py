@@ -76,8 +76,7 @@ class Trainer:
 
     def _members(self, experiment: Experiment, data: list[Array]) -> list[tuple[Protocol, Any]]:
         """Protocols and tasks, the tasks holding `data`."""
-        tasks = _take_apart(experiment.tasks)[1](data)
-        return [(protocol, tasks[number % len(tasks)]) for number, protocol in enumerate(experiment.protocols)]
+        return experiment.paired(_take_apart(experiment.tasks)[1](data))
 
     def begin(self) -> meta.MetaState:
         """Meta-training before its first step: a calibrated, untrained rule."""
