@@ -74,7 +74,8 @@ HTML(f'<img alt="{alt}" src="data:image/gif;base64,{gif}" style="max-width:100%"
 # - **Read.** {doc}`00_one_page` has all of MPLP in fewer than 150 lines. Part I builds the protocol by hand, from {doc}`01_nodes` to
 #   {doc}`06_backprop`. {doc}`07_sinusoids` is the paper's first experiment, from the task to the remade figure.
 # - **Run.** The rocket at the top of a chapter opens it on Colab; on your machine, `make book`.
-# - **Reuse.** Everything is in the package `mplp_lite`. A whole learning network takes six lines.
+# - **Reuse.** Everything is in the package `mplp_lite`. A whole learning network takes six lines; {doc}`your_task` meta-trains a rule
+#   for a task of your own.
 
 # %%
 net = mplp.mlp(1, 20, 20, 1)

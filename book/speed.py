@@ -31,6 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
+from mplp_lite import quick
 from mplp_lite.draw import plots
 from mplp_lite.run.recipes import find
 from mplp_lite.run.trainer import Trainer
@@ -145,10 +146,10 @@ for machine in machines:
 #
 # - **One compiled call.** `Trainer.compiled` scans over several meta-steps. Tasks, batches and priors are drawn inside it, from the
 #   step's number, so no data travel between Python and the device, and the optimiser's state is updated in place (donated).
-# - **Products side by side.** Three dense layers of the GRU read the same inputs, two the same carry. `blocks.fuse` lays their
-#   kernels beside each other, and one product does for all.
+# - **Channels first.** `blocks.advance` lays a bundle out as one column per synapse and image. Then neither a product nor its
+#   derivatives need a transposed copy of something large, and long rows are what vectors like.
 # - **Blocks that fit a cache.** A bundle of 57,600 synapses times some hundreds of hidden units is far larger than a CPU's cache.
-#   `blocks.advance` cuts it along the batch and takes each part through the whole cell before the next one starts. On accelerators,
+#   `blocks.advance` cuts it into blocks and takes each through the whole cell before the next one starts. On accelerators,
 #   where large is good, it does not cut.
 # - **Recomputing instead of storing.** Reverse differentiation wants every intermediate value of every inner step. Blocks keep only
 #   the carry and compute the rest again on the way back; so does every smaller bundle.
@@ -179,13 +180,14 @@ assert 0 < gap < 1e-6
 
 # %%
 trainer = Trainer(find("sinusoid-as-published"))
-state, ten, compiled = trainer.begin(), np.arange(10), trainer.compiled()
+count = quick.steps(10, 2)
+state, numbers, compiled = trainer.begin(), np.arange(count), trainer.compiled()
 began = time.perf_counter()
-state, _ = jax.block_until_ready(compiled(state, ten))
+state, _ = jax.block_until_ready(compiled(state, numbers))
 first = time.perf_counter() - began
 began = time.perf_counter()
-jax.block_until_ready(compiled(state, ten))
-print(f"{jax.devices()[0].device_kind}: {(time.perf_counter() - began) / 10:.3f} s per meta-step; the first call took {first:.0f} s")
+jax.block_until_ready(compiled(state, numbers))
+print(f"{jax.devices()[0].device_kind}: {(time.perf_counter() - began) / count:.3f} s per meta-step; the first call took {first:.0f} s")
 
 # %% [markdown]
 # To measure everything in this chapter on your machine: `make bench`. It writes one file to `benchmarks/results/`, and this page reads it
