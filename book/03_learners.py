@@ -361,6 +361,7 @@ parameters = {
 }
 parameters |= {"MLP_x": packed(MLP_x), "MLP_c": packed(MLP_c)}
 del parameters["MLP_x"]["Dense_2"]["b"]  # the last layer of MLP_x has no bias
+parameters = jax.tree.map(jnp.asarray, parameters)
 
 recurrent = mplp.GRU(message=message, hidden=hidden, widths=(8, 5))
 thought = recurrent.apply({"params": parameters}, layer, reads, jnp.asarray(carry))
