@@ -50,7 +50,9 @@ if not machines:
 # one compiled call, timed to its end. Called in turns with it, in
 # the same process: a large matrix product. Its speed gives the **limit**: the time that the learners' dense products alone
 # would take, once forward and twice backward. In the figure, "as defined" computes the learners the way `learners.py` writes
-# them down, also in turns. The authors' figures are for their TensorFlow code on two cores of another machine of this kind.
+# them down, also in turns. The authors' figures are for their TensorFlow code on two cores of
+# another machine of this kind, so the bars make no ratio. `make bench AUTHORS=FOLDER` lets both take turns on one machine; on an AMD
+# processor, where that was done, neither was far ahead of the other.
 
 
 # %% tags=["hide-input"]
