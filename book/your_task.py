@@ -309,7 +309,7 @@ for name, accuracies in long_runs.items():
 print("columns: after 0, 5, 7, 10 and 15 steps")
 
 # %% [markdown]
-# Gradient descent gets better with every row it sees. The rule stands still at seven steps and then falls, to well below what it
+# Gradient descent gets better with every row it sees. The rule stands still at seven steps and then falls, below what it
 # had reached after one. If you want fifteen steps, meta-train with `steps=15`.
 #
 # **Another batch size.** The learners keep a memory for each slot of the batch, so a state is made for batches of one size, and another
