@@ -51,8 +51,8 @@ if not machines:
 # the same process: a large matrix product. Its speed gives the **limit**: the time that the learners' dense products alone
 # would take, once forward and twice backward. In the figure, "as defined" computes the learners the way `learners.py` writes
 # them down, also in turns. The authors' figures are for their TensorFlow code on two cores of
-# another machine of this kind, so the bars make no ratio. `make bench AUTHORS=FOLDER` lets both take turns on one machine; on an AMD
-# processor, where that was done, neither was far ahead of the other.
+# another machine of this kind, and ours are from before bundles were laid out channels first: the bars make no ratio, and no lead
+# is claimed. `make bench AUTHORS=FOLDER` lets both take turns on one machine.
 
 
 # %% tags=["hide-input"]

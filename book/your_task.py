@@ -56,7 +56,8 @@ assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
 #
 # The table: 178 Italian wines, thirteen chemical measurements of each, and which of three growers made it. A network gets to see
 # forty wines, eight at a time, each once, and shall then name the grower of wines that it has not seen. First the data: columns
-# standardised, growers as one-hot rows, and three tenths of the rows put away. No meta-step looks at those, and no choice of a learning rate does.
+# standardised, growers as one-hot rows, and three tenths of the rows put away. No meta-step looks at
+# those, and no choice of gradient descent's learning rate does.
 
 # %%
 def table(load):
@@ -289,7 +290,8 @@ for name in rivals:
 # Read the last column for the end of the run, and mind the errors: a lead of less than two of them is no lead. Against Adam the rule
 # is ahead from either prior, by more than a point from the paper's small weights, by less than one from LeCun's. Against the
 # strongest rival here, plain SGD from LeCun's weights, it is level: half a point, with an error nearly as large. On so small and so
-# easy a table five tuned gradient steps leave little to win; what the rule saves you is the tuning, for it has no learning rate to choose.
+# easy a table five tuned gradient steps leave little to win; what the rule saves is
+# tuning, for whoever is handed it has no learning rate to choose.
 #
 # Two things to keep in mind. The settings of the twenty lines (`first_scale`, `hint`, the rate) were found by a few trials on
 # another split of this table, whose put-away rows overlap with the ones here; the rates of gradient descent were chosen on training
@@ -326,7 +328,7 @@ for batch in (4, 8, 16):
     show(f"batches of {batch}", accuracy(protocol, trained.rule, replace(task, batch=batch, held_out=8)))
 
 # %% [markdown]
-# Larger batches serve the rule better although it never met one, smaller ones worse.
+# Larger batches, which also show it more rows, serve the rule better although it never met one; smaller ones serve it worse.
 #
 # **Another table.** Breast cancer: 30 measurements, two classes. The rule has never seen it, nor any network with these widths:
 

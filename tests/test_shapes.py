@@ -17,11 +17,9 @@ NETS = {"regression": mplp.mlp(2, 4, 1), "classes": mplp.mlp(3, 5, 4, activation
 LEARNERS = {"gru": GRU(message=3, hidden=2, widths=(4,)), "stateless": Stateless(message=3, widths=(4,))}
 
 
-@checked
-def answers(thought: Thought, shape: tuple):
-    """`Thought`, of a node with entries of that shape."""
-    batch, inputs = thought.message.shape[0], shape[0]
-    _answer(thought.update, thought.message, jnp.zeros(shape), jnp.zeros((batch, inputs)))
+def answers(thought, shape, batch):
+    """A `Thought`, of a node with entries of that shape."""
+    _answer(thought.update, thought.message, jnp.zeros(shape), jnp.zeros((batch, shape[0])))
     return thought
 
 
@@ -39,7 +37,7 @@ class Typed(GRU):
         thought = super().__call__(op, reads, carry)
         if carry is not None and thought.carry.shape != carry.shape:
             raise TypeCheckError("a carry changed its shape")
-        return answers(thought, op.shape) if thought.update is not None else thought
+        return answers(thought, op.shape, carry.shape[0]) if thought.update is not None else thought
 
 
 @checked
@@ -162,4 +160,4 @@ def test_the_check_itself_can_fail(wrong):
     with pytest.raises(TypeCheckError):
         loss(mplp.Protocol(NETS["regression"], LEARNERS["gru"]), State({}, {}), jnp.ones((4, 2)), wrong)
     with pytest.raises(TypeCheckError):
-        answers(Thought(None, jnp.ones((5, 3)), jnp.ones((4, 3, 3))), (3, 5))
+        answers(Thought(None, jnp.ones((5, 3)), jnp.ones((4, 3, 3))), (3, 5), batch=4)
