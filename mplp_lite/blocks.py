@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     last: tuple[tuple[Array, Array], ...]
 
 
-def fuse(parameters: Mapping[str, Any]) -> Cell:
+def cell(parameters: Mapping[str, Any]) -> Cell:
     """A cell from the parameters of a `GRU`."""
     gates = [(jnp.concatenate([parameters[f"{gate}_x"]["W"], parameters[f"{gate}_c"]["W"]]), parameters[f"{gate}_c"]["b"]) for gate in "ur"]
     perceptrons = parameters["MLP_x"], parameters["MLP_c"]
@@ -44,7 +44,7 @@ def fuse(parameters: Mapping[str, Any]) -> Cell:
 
 
 def _layer(parameters):
-    kernel = parameters["W"].T
+    kernel = jnp.asarray(parameters["W"]).T
     return kernel, parameters.get("b", jnp.zeros(kernel.shape[:1], kernel.dtype))
 
 
@@ -68,14 +68,14 @@ def _dense_backward(kept, cotangent):
 dense.defvjp(_dense_forward, _dense_backward)
 
 
-def step(cell: Cell, activation: str, reads: Array, carry: Array) -> Array:
+def step(parameters: Cell, activation: str, reads: Array, carry: Array) -> Array:
     """`GRU.advance` (eq. 8), channels first: `(reads, n), (c, n) -> (c, n)`."""
     act, both = ACTIVATIONS[activation], jnp.concatenate([reads, carry])
-    u, r = (jax.nn.sigmoid(dense(both, *layer)) for layer in cell.gates)
+    u, r = (jax.nn.sigmoid(dense(both, *layer)) for layer in parameters.gates)
     hidden = reads, r * carry
-    for layers in cell.hidden:
+    for layers in parameters.hidden:
         hidden = tuple(act(dense(h, *layer)) for h, layer in zip(hidden, layers, strict=True))
-    from_reads, from_carry = (dense(h, *layer) for h, layer in zip(hidden, cell.last, strict=True))
+    from_reads, from_carry = (dense(h, *layer) for h, layer in zip(hidden, parameters.last, strict=True))
     return u * carry + (1 - u) * jnp.tanh(from_reads + from_carry)
 
 
@@ -83,14 +83,14 @@ def advance(parameters: Mapping[str, Any], activation: str, reads: tuple[Array, 
     """`GRU.advance`, recomputed on the way back and in blocks where those pay, `(b, *shape, c) -> (b, *shape, c)`.
 
     Args:
-        parameters: of the `GRU`.
+        parameters: of the `GRU`, whose candidate has at least one hidden layer.
         activation: between its layers.
         reads: pieces that broadcast to `(b, *shape, channels)`.
         carry: the carry before.
     """
     shape = carry.shape[:-1]
     bundle = jnp.concatenate([_channels_first(piece, shape) for piece in reads]), _channels_first(carry, shape)
-    recomputed = jax.checkpoint(partial(step, fuse(parameters), activation))
+    recomputed = jax.checkpoint(partial(step, cell(parameters), activation))
     blocks = _blocks(carry[..., 0].size)
     if blocks == 1:
         new = recomputed(*bundle)
