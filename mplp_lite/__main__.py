@@ -3,7 +3,9 @@
 import argparse
 import os
 import shlex
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -24,10 +26,11 @@ EXPECTED = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0, 1 for a failed check, 2 for what could not be done, 130 after Ctrl-C."""
+    """Runs one command; returns its exit code: 0, 1 for a failed check, 2 for what could not be done, 130 after Ctrl-C, 143 after SIGTERM."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        with _terminating():
+            return options.run(options)
     except EXPECTED as error:
         print(f"mplp_lite: {error}", file=sys.stderr)
         if isinstance(error, hosts.HostLost):
@@ -35,10 +38,29 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except errors.Interrupted as stop:
         again = shlex.join(arguments or sys.argv[1:])
-        print(f"mplp_lite: stopped, step {stop} is saved; go on with: python -m mplp_lite {again}", file=sys.stderr)
-    except KeyboardInterrupt:
+        print(f"mplp_lite: stopped, step {stop.step} is saved; go on with: python -m mplp_lite {again}", file=sys.stderr)
+        return 128 + stop.signal
+    except KeyboardInterrupt as stop:
         print("mplp_lite: stopped; nothing that was saved before is lost", file=sys.stderr)
-    return 130
+        return 128 + (stop.args or (signal.SIGINT,))[0]
+
+
+@contextmanager
+def _terminating():
+    """SIGTERM stops as Ctrl-C does, where the training loop does not look after it."""
+
+    def stop(number, _):
+        raise KeyboardInterrupt(number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # only the main thread may set handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser():

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 AGGREGATORS = {"mean": jnp.mean, "sum": jnp.sum}
 ACTIVATIONS = {
@@ -35,6 +36,45 @@ def check_sizes(smallest: int = 1, **sizes: Any) -> None:
         each = given if isinstance(given, tuple) else (given,)
         if any(not isinstance(size, int) or isinstance(size, bool) or size < smallest for size in each):
             raise ValueError(f"{what}={given!r} was given; it must be a whole number of at least {smallest}, or a tuple of such.")
+
+
+def check_key(key: Any) -> None:
+    """Lets one random key pass, as `jax.random.key` makes it, or the older kind.
+
+    Raises:
+        TypeError: if it is none, or several.
+    """
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    old = dtype == jnp.uint32 and shape is not None and len(shape) == 1
+    if not (new or old):
+        given = f"{dtype}{shape}" if dtype is not None else repr(key)
+        raise TypeError(f"key={given} was given; pass one random key, such as jax.random.key(0).")
+
+
+def check_float(what: str, value: Any) -> None:
+    """Lets arrays of the floats that jax computes in pass: 32 bits, or 64 where `jax_enable_x64` is set.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    wanted, given = jnp.result_type(float), getattr(value, "dtype", type(value).__name__)
+    if given != wanted:
+        raise TypeError(f"{what} is {given}, but networks compute in {wanted}; convert it: jax.numpy.asarray(value, {wanted}).")
+
+
+def check_finite(what: str, value: Any) -> None:
+    """Lets finite numbers pass, and whatever is still being traced: numbers are looked at where they enter, not inside of jit.
+
+    Raises:
+        ValueError: if one is nan or infinite.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return
+    wrong = ~np.isfinite(np.asarray(value))
+    if wrong.any():
+        place = tuple(int(index) for index in np.argwhere(wrong)[0])
+        raise ValueError(f"{np.asarray(value)[place]} was given in {what}, at {place}; only finite numbers can be computed with.")
 
 
 def check_learner(learner) -> None:

@@ -1,7 +1,7 @@
 """What a protocol, a task or an optimiser is, as plain data: to be put on a card, and to be compared with another one."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -81,3 +81,12 @@ def _is_filled(cell):
     except ValueError:
         return False
     return True
+
+
+def settings(told: Any, inside: str = "") -> Iterator[tuple[str, Any]]:
+    """What `describe` told, setting by setting: dotted names and values; what is `recipe` or `experiment` goes without saying."""
+    for key, value in told.items() if isinstance(told, Mapping) else enumerate(told):
+        if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value)):
+            yield from settings(value, f"{inside}{key}." if inside or key not in ("recipe", "experiment") else "")
+        else:
+            yield f"{inside}{key}", value

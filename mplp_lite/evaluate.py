@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .checks import check_key, check_sizes
 from .episodes import Episode
 from .network import Data, Network, State
 
@@ -119,8 +120,8 @@ def sinusoid_runs(network: Network, rule: Any, task: Any, key: Array, runs: int 
 
 
 def _run_keys(key, runs):
-    if runs < 1:
-        raise ValueError(f"runs={runs} was given; at least 1 is needed.")
+    check_sizes(runs=runs)
+    check_key(key)
     return jax.random.split(key, runs)
 
 

@@ -177,7 +177,8 @@ class Graph:
         order: the arrows as one inner step fires them.
 
     Raises:
-        ValueError: if nodes and arrows do not fit together.
+        ValueError: if nodes and arrows do not fit together, a target is what a loss judges, or cross-entropy judges no distribution.
+        TypeError: if nodes and order are no tuples of nodes and arrows.
     """
 
     nodes: tuple[Node, ...]
@@ -232,7 +233,8 @@ class Graph:
 
 
 def check_graph(graph):
-    """Raises a ValueError if the graph's nodes and arrows do not fit together."""
+    """Raises a ValueError or TypeError if the graph's nodes and arrows do not fit together."""
+    _check_types(graph)
     _check_names(graph)
     for node in graph.nodes:
         _check_tie(graph, node)
@@ -241,6 +243,14 @@ def check_graph(graph):
     for arrow in graph.forward:
         _check_widths(graph.node(arrow.source), graph.node(arrow.target))
     _check_order(graph)
+    _check_predictions(graph)
+    _check_backward(graph)
+
+
+def _check_types(graph):
+    for what, given, kind in (("nodes", graph.nodes, Node), ("order", graph.order, Arrow)):
+        if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
+            raise TypeError(f"{what}={given!r} was given; it must be a tuple of objects of the class {kind.__name__}, or of its subclasses.")
 
 
 def _check_names(graph):
@@ -291,6 +301,36 @@ def _check_order(graph):
         fired.add(arrow.source)
         if not isinstance(arrow, Seed):
             there[arrow.target].add(arrow.slot)
+
+
+def _check_predictions(graph):
+    """What a loss judges may not depend on targets, which `predict` does not have."""
+    knowing = set(graph.targets)
+    for arrow in graph.forward:
+        source, target = graph.node(arrow.source), graph.node(arrow.target)
+        if isinstance(target.op, Loss) and arrow.slot == 0:
+            _check_prediction(source, target, source.name in knowing)
+        elif source.name in knowing:
+            knowing.add(target.name)
+
+
+def _check_prediction(source, loss, is_target):
+    if is_target:
+        found = f"{source.name!r}, which is or depends on a target, goes into the prediction slot of {loss.name!r}"
+        raise ValueError(f"{found}; predictions come in slot 0, targets in slot 1.")
+    if loss.op.of_distribution and not source.op.distribution:
+        found = f"{loss.name!r} needs a distribution, but {source.name!r}, a {type(source.op).__name__}, gives none"
+        raise ValueError(f"{found}; put a Softmax between them, or set distribution = True in the class of an operation of your own.")
+
+
+def _check_backward(graph):
+    """Whoever speaks must have been spoken to: the first message is a loss's seed."""
+    heard = set()
+    for arrow in graph.order:
+        if isinstance(arrow, Backward) and arrow.source not in heard:
+            raise ValueError(f"Node {arrow.source!r} speaks before any message has come to it; seed its loss first, or change the order.")
+        if isinstance(arrow, Seed) or not isinstance(arrow, Forward):
+            heard.add(arrow.target)
 
 
 def connect(parts: Iterable[Node], edges: Iterable[tuple[str, str]]) -> Graph:

@@ -1,6 +1,7 @@
 """Losses: nodes whose value, one per output unit, is the first message that travels back (section 3.1)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -28,7 +29,9 @@ class L1(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """`-t_u log p_u`, with `p` clipped to `[1e-7, 1 - 1e-7]`."""
+    """`-t_u log p_u`, with `p` clipped to `[1e-7, 1 - 1e-7]`; over a distribution."""
+
+    of_distribution: ClassVar[bool] = True
 
     def forward(self, parameter, prediction, target):
         """`(b, u), (b, u) -> (b, u)`; stores the clipped prediction, the target and the log prediction."""

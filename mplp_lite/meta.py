@@ -13,6 +13,7 @@ from jax import Array, Device
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
+from .checks import check_key, check_sizes
 from .episodes import Episode
 from .network import State
 from .protocol import Protocol, Rule
@@ -181,6 +182,12 @@ def _clipped_mean_row(gradients, clip):
     return (shares[:, None] * rows).mean(axis=0)  # no matrix product: accelerators would round its factors
 
 
+def _are_finite(gradients, losses):
+    """Which episodes' losses and gradients are, `(outer,)`, 1 or 0."""
+    each = [jnp.isfinite(values).reshape(len(values), -1).all(axis=1) for values in (losses, *jax.tree.leaves(gradients))]
+    return jnp.stack(each).all(axis=0).astype(losses.dtype)
+
+
 def meta_step(
     protocol: Protocol,
     meta_loss: MetaLoss,
@@ -208,32 +215,41 @@ def meta_step(
         devices: share the episodes out over these, whose number divides the outer batch; `None`: all stays where the arrays are.
 
     Returns:
-        The new state; and `loss`, its parts and the global norm `gradient`, `()` each.
+        The new state; and `loss`, its parts and the global norm `gradient`, `()` each, and which episodes were `finite`, loss and
+        gradient: `(outer,)`, 1 or 0.
     """
+    outer = len(jax.tree.leaves(episodes)[0])
 
-    def mean(*args):
-        gradients, metrics = episode_gradients(protocol, meta_loss, *args, microbatch)
-        return _clipped_mean_row(gradients, clip), jax.tree.map(jnp.mean, metrics)
+    def mean(trained, rule, priors, episodes, keys_and_numbers):
+        keys, numbers = keys_and_numbers
+        gradients, metrics = episode_gradients(protocol, meta_loss, trained, rule, priors, episodes, keys, microbatch)
+        broken = jnp.zeros(outer).at[numbers].set(1.0 - _are_finite(gradients, metrics["loss"]))
+        return _clipped_mean_row(gradients, clip), {**jax.tree.map(jnp.mean, metrics), "finite": broken}
 
-    keys = jax.random.split(key, len(jax.tree.leaves(episodes)[0]))
+    keys = jax.random.split(key, outer), jnp.arange(outer)
     shared_out = mean if devices is None else over_devices(mean, devices)
     gradient, metrics = shared_out(state.trained, state.rule, priors, episodes, keys)
     row, restore = ravel_pytree(state.trained)
     updates, optimizer_state = meta_optimizer(optimizer, restore).update(gradient, state.optimizer, row)
     trained = restore(row + updates)
     prior = trained.pop("prior", None)
-    metrics["gradient"] = jnp.linalg.norm(gradient)
+    metrics |= {"gradient": jnp.linalg.norm(gradient), "finite": jnp.where(metrics["finite"] > 0, 0.0, 1.0)}
     return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
 
 
 def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:
     """`size` fixed priors, `(size, ...)` per parameter (128 for the sinusoids, 16 for MNIST)."""
+    check_sizes(size=size)
+    check_key(key)
     return jax.vmap(protocol.prior)(jax.random.split(key, size))
 
 
 def from_pool(pool: Mapping[str, Array], key: Array, count: int) -> dict[str, Array]:
     """`count` different priors of a pool, `(count, ...)` per parameter."""
+    check_key(key)
     size = next(iter(pool.values())).shape[0]
+    if not 1 <= count <= size:
+        raise ValueError(f"{count} priors were asked for, but the pool holds {size}; ask for at most that many.")
     chosen = jax.random.choice(key, size, (count,), replace=False)
     return {name: values[chosen] for name, values in pool.items()}
 

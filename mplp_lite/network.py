@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .checks import check_finite, check_float, check_key, check_sizes
 from .graph import Graph, NodeState, walk
 
 
@@ -52,7 +53,12 @@ class Network:
         return {name: shape for name, shape in shapes.items() if shape is not None}
 
     def prior(self, key: Array) -> dict[str, Array]:
-        """Fresh weights `N(0, 0.05)` and zero biases, by node: where learning starts from."""
+        """Fresh weights `N(0, 0.05)` and zero biases, by node: where learning starts from.
+
+        Raises:
+            TypeError: if `key` is no random key.
+        """
+        check_key(key)
         names = list(self.parameter_shapes)
         keys = jax.random.split(key, max(len(names), 1))
         return {name: self.graph.node(name).op.initial(k) for name, k in zip(names, keys, strict=False)}
@@ -61,11 +67,14 @@ class Network:
         """The state that starts from `prior`, for inner batches of `batch` examples; nothing is remembered yet.
 
         Raises:
-            ValueError: if the prior's names or shapes are not those of the graph, or `batch < 1`.
+            ValueError: if the prior's names or shapes are not those of the graph, or a number in it is not finite; or if `batch` is no
+                whole number of at least 1.
+            TypeError: if the prior is not of the floats that jax computes in.
         """
+        check_sizes(batch=batch)
         self._check_parameters("The prior", prior)
-        if batch < 1:
-            raise ValueError(f"batch={batch} was given; an inner batch holds at least 1 example.")
+        for name, value in prior.items():
+            check_finite(f"the prior of {name!r}", value)
         return State(dict(prior), self.first_carries(prior, batch))
 
     def first_carries(self, prior: Mapping[str, Array], batch: int) -> dict[str, Any]:
@@ -80,12 +89,13 @@ class Network:
         """What the network says about `x (n, units)`, for any `n`; dictionaries by node where the graph has several inputs or outputs.
 
         Raises:
-            ValueError: if `x` has another shape than `(n, units)`, a parameter another than the graph's, or the graph has no loss.
-            TypeError: if its dtype is not that of the parameters.
+            ValueError: if `x` has another shape than `(n, units)`, a parameter another than the graph's, or the graph has no loss; or,
+                outside of jit, if a number in `x` is not finite.
+            TypeError: if `x` or a parameter is not of the floats that jax computes in.
         """
         if not self.graph.outputs:
             raise ValueError("This graph has no loss, so none of its nodes is its prediction; give it a loss.")
-        data = self._named(state, self.graph.inputs, x)
+        data = self._named(self.graph.inputs, x)
         states = walk(self.graph, self.graph.prediction, self._node_states(state, data), _nobody)
         outputs = {name: states[name].output for name in self.graph.outputs}
         return outputs if len(outputs) > 1 else outputs[self.graph.outputs[0]]
@@ -94,10 +104,10 @@ class Network:
         """The loss of each example and output unit, `(n, units)`, by loss node.
 
         Raises:
-            ValueError, TypeError: see `predict`; `y` is `(n, units)` too.
+            ValueError, TypeError: see `predict`; `y` is `(n, units)` too, and `n >= 1`.
         """
         order = (*self.graph.forward, *self.graph.seeds)
-        states = walk(self.graph, order, self._node_states(state, self._data(state, x, y)), _nobody)
+        states = walk(self.graph, order, self._node_states(state, self._data(x, y)), _nobody)
         return {name: states[name].output for name in self.graph.losses}
 
     def loss(self, state: State, x: Data, y: Data) -> Array:
@@ -112,32 +122,34 @@ class Network:
         given = {name: jnp.shape(value) for name, value in parameters.items()}
         if given != self.parameter_shapes:
             raise ValueError(f"{what} has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
+        for name, value in parameters.items():
+            check_float(f"{what}'s {name}", value)
 
     def _node_states(self, state, data):
         self._check_parameters("The state", state.parameters)
         states = {node.name: NodeState(state.parameters.get(node.owner), state.carries.get(node.name)) for node in self.graph.nodes}
         return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
 
-    def _data(self, state, x, y):
-        data = self._named(state, self.graph.inputs, x) | self._named(state, self.graph.targets, y)
+    def _data(self, x, y):
+        data = self._named(self.graph.inputs, x) | self._named(self.graph.targets, y)
         sizes = {name: value.shape[0] for name, value in data.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"Inputs and targets hold {sizes} examples; give each the same number.")
+        if 0 in sizes.values():
+            raise ValueError("A batch of 0 examples was given, whose loss would be nan; give at least 1.")
         return data
 
-    def _named(self, state, names, values):
+    def _named(self, names, values):
         """Data by node name, shapes and dtypes checked against the graph."""
         values = values if isinstance(values, Mapping) else dict(zip(names, (values,), strict=False))
         if set(values) != set(names):
             raise ValueError(f"Data for {sorted(values)} was given, but this graph takes {sorted(names)}; pass a dictionary by name.")
-        dtype = jnp.result_type(*state.parameters.values()) if state.parameters else jnp.result_type(float)
         for name, value in values.items():
             units = self.graph.node(name).op.units
             if np.ndim(value) != 2 or np.shape(value)[1] != units:
                 raise ValueError(f"{name} has shape {np.shape(value)}, but this graph takes (examples, {units}); reshape it.")
-            if getattr(value, "dtype", None) != dtype:
-                found = getattr(value, "dtype", type(value).__name__)
-                raise TypeError(f"{name} is {found}, but this network computes in {dtype}; convert it: jax.numpy.asarray({name}, {dtype}).")
+            check_float(name, value)
+            check_finite(name, value)
         return dict(values)
 
 

@@ -43,6 +43,10 @@ class Operation:
     units: int
     arity: ClassVar[int] = 1
     learns: ClassVar[bool] = True
+    incidental: ClassVar[frozenset[str]] = frozenset({"units"})
+    """Fields that the meaning of a rule does not depend on: those that may differ between networks that use the same rule."""
+    distribution: ClassVar[bool] = False
+    """Whether the outputs of one example are a distribution over the units, as cross-entropy needs them."""
 
     def __post_init__(self):
         sizes = [getattr(self, name) for name in ("inputs", "units") if hasattr(self, name)]
@@ -151,6 +155,7 @@ class Weight(Operation):
     units: int
     aggregate: str = "mean"
     deviation: float = 0.05
+    incidental = Operation.incidental | {"inputs", "deviation"}
 
     def __post_init__(self):
         super().__post_init__()
@@ -217,6 +222,11 @@ class Activation(Operation):
 
     fn: str | Callable[[Array], Array]
 
+    @property
+    def distribution(self):
+        """What a function of the reader's own gives, nobody can know."""
+        return callable(self.fn)
+
     def __post_init__(self):
         super().__post_init__()
         if not callable(self.fn) and self.fn not in ACTIVATIONS:
@@ -230,6 +240,8 @@ class Activation(Operation):
 @dataclass(frozen=True)
 class Softmax(Operation):
     """`y_u = exp(x_u - max x) / sum_v exp(x_v - max x)`."""
+
+    distribution: ClassVar[bool] = True
 
     def forward(self, parameter, x):
         """`(b, u) -> (b, u)`; stores the input, the shifted input, its exponential and the sum of exponentials for every unit."""
@@ -252,6 +264,8 @@ class Add(Operation):
 
 @dataclass(frozen=True)
 class Loss(Operation):
-    """One loss per output unit, never summed: each is the seed message of its unit."""
+    """One loss per output unit, never summed: each is the seed message of its unit. Predictions come in slot 0, targets in slot 1."""
 
     arity: ClassVar[int] = 2
+    of_distribution: ClassVar[bool] = False
+    """Whether predictions must be a distribution over the units."""

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.core import FrozenDict
 from jax import Array
 
-from .adoption import adopt
-from .checks import check_choice
-from .graph import Graph, Node, walk
+from .adoption import adopt, partner, speakers
+from .checks import check_choice, check_finite, check_key
+from .graph import Arrow, Backward, Graph, Node, walk
 from .learners import Learner
 from .network import Data, Network, State, count
 from .nodes import Input
@@ -49,6 +50,20 @@ class Rule(NamedTuple):
 
 
 Trail = dict[str, dict[str, Array]]
+
+
+class Break(NamedTuple):
+    """Where an inner run first ceased to be finite.
+
+    Attributes:
+        step: the inner step, from 0.
+        node: the node.
+        what: what of it: its `"output"`, its `"message"`, or its `"parameter"`.
+    """
+
+    step: int
+    node: str
+    what: str
 
 
 @dataclass(frozen=True)
@@ -101,10 +116,15 @@ class Protocol(Network):
 
     @partial(jax.jit, static_argnums=0)
     def new_rule(self, key: Array) -> Rule:
-        """An untrained, uncalibrated rule."""
+        """An untrained, uncalibrated rule.
+
+        Raises:
+            TypeError: if `key` is no random key.
+        """
         return self._new_rule(key)
 
     def _new_rule(self, key):
+        check_key(key)
         rule = Rule({}, {}, {})
 
         def introduce(node, state, message):
@@ -148,6 +168,14 @@ class Protocol(Network):
         """
         return adopt(self, rule, source)
 
+    def partners(self, source: "Protocol") -> dict[str, str]:
+        """What `adopt` carries over: for each node that a learner speaks for, the source's node that it learns as from then on.
+
+        Raises:
+            ValueError: if the source has no node of a kind.
+        """
+        return {node.name: partner(node, self.graph, source.graph).name for node in speakers(self.graph)}
+
     def first_carries(self, prior, batch):
         """What the learners' `first_carry` gives, for each node whose learner has a memory."""
         carries = {node.name: self.learner_for(node).first_carry(node.op, batch) for node in self.graph.nodes if node.op.learns}
@@ -167,10 +195,11 @@ class Protocol(Network):
             what the node added to it.
 
         Raises:
-            ValueError: if shapes do not fit the graph, or the batch does not fit the carries.
-            TypeError: if dtypes are not that of the parameters.
+            ValueError: if shapes do not fit the graph, or the batch does not fit the carries; or, outside of jit, if a number in the
+                data or in the rule is not finite.
+            TypeError: if data or parameters are not of the floats that jax computes in.
         """
-        state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
+        state, seen = self._inner_step(rule, False, state, self._data(x, y))
         return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
 
     def calibrate(self, rule: Rule, state: State, xs: Array, ys: Array, momentum: float = 1.0) -> Rule:
@@ -193,7 +222,7 @@ class Protocol(Network):
             raise ValueError(f"momentum={momentum} was given; it must lie in [0, 1].")
         if not all(map(len, jax.tree.leaves((xs, ys)))):
             raise ValueError("Calibration was given 0 steps; it needs at least 1.")
-        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(s, *xy)), state, (xs, ys))
+        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(*xy)), state, (xs, ys))
         statistics = dict(rule.statistics)
         for node in self.graph.nodes:
             if node.name in seen:
@@ -202,10 +231,42 @@ class Protocol(Network):
                 statistics[group] = jax.tree.map(lambda old, new: (1 - momentum) * old + momentum * new, statistics[group], measured)
         return rule._replace(statistics=statistics)
 
-    def _inner_step(self, rule, calibrating, state, data):
+    def first_break(self, rule: Rule, state: State, xs: Data, ys: Data) -> Break | None:
+        """Finds the node at which an inner run first ceases to be finite, in the order in which arrows fire; `None` if none does.
+
+        It looks at each output, message and changed parameter: for a rule that was let run too long, or a training that skips steps.
+        Not for use inside of jit.
+
+        Args:
+            rule: how to learn.
+            state: where the run starts.
+            xs: inputs, `(steps, b, units)`, or a dictionary of such.
+            ys: targets, likewise.
+
+        Raises:
+            ValueError, TypeError: see `update`.
+        """
+        order, broken = self.graph.order, np.argwhere(~self._watched(rule, state, xs, ys))
+        if not len(broken):
+            return None
+        step, arrow, part = map(int, broken[0])
+        said = "message" if isinstance(order[arrow], Backward) else "output"
+        return Break(step, order[arrow].source, ("parameter", said)[part])
+
+    def _watched(self, rule, state, xs, ys):
+        """Whether parameter and message were finite after each arrow had fired, `(steps, arrows, 2)`."""
+
+        def step(state, xy):
+            noted = []
+            order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow, noted) for arrow in self.graph.order]
+            return self._inner_step(rule, False, state, self._data(*xy), order)[0], jnp.stack(noted)
+
+        return np.asarray(jax.jit(lambda state: jax.lax.scan(step, state, (xs, ys))[1])(state))
+
+    def _inner_step(self, rule, calibrating, state, data, order=None):
         """Walks the whole order once; gives the new state and what every learner reports."""
         check_step(self, rule, state, data)
-        states = walk(self.graph, self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
+        states = walk(self.graph, order or self.graph.order, self._node_states(state, data), partial(self._speak, rule, calibrating))
         carries = {name: states[name].carry for name in state.carries}
         return State(self._moved(state.parameters, states), carries), {name: s.seen for name, s in states.items() if s.seen}
 
@@ -248,6 +309,23 @@ class Protocol(Network):
         if not node.embedding or not self.learner_for(node).embedded:
             return ()
         return (jnp.asarray(node.embedding, message.dtype).reshape((1,) * (1 + len(node.op.shape)) + (-1,)),)
+
+
+@dataclass(frozen=True)
+class _Watched(Arrow):
+    """An arrow that notes whether what it found was finite."""
+
+    arrow: Arrow
+    noted: list
+
+    def send(self, node, state, learn):
+        state, message = self.arrow.send(node, state, learn)
+        parameter = True if state.parameter is None else jnp.isfinite(state.parameter).all()
+        self.noted.append(jnp.stack([jnp.asarray(parameter), jnp.isfinite(message).all()]))
+        return state, message
+
+    def deliver(self, state, message):
+        return self.arrow.deliver(state, message)
 
 
 def check_learners(graph: Graph, learners: Mapping[str, Learner]) -> None:
@@ -312,9 +390,9 @@ def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
     """
     if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
         raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
+    for name, leaf in jax.tree.leaves_with_path(rule):
+        check_finite(f"the rule's {jax.tree_util.keystr(name, simple=True, separator='/')}", leaf)
     batch = next(value.shape[0] for value in data.values())
-    if batch < 1:
-        raise ValueError(f"A batch of {batch} was given; an inner batch holds at least 1 example.")
     _check_carries(protocol, state.carries, batch)
 
 

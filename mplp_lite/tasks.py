@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from . import evaluate
-from .checks import check_sizes
+from .checks import check_finite, check_key, check_sizes
 from .episodes import Episode
 from .network import Data, Network
 
@@ -65,7 +65,8 @@ class Examples:
         test: inputs and targets that no episode ever draws, for `judge`; `None`: it takes what episodes hold out.
 
     Raises:
-        ValueError: if a size is no positive whole number, arrays differ in length, or an episode needs more examples than there are.
+        ValueError: if a size is no positive whole number, arrays differ in length, or an episode needs more examples than there are; or if
+            a number is not finite.
         TypeError: if something is no array of floats.
     """
 
@@ -91,6 +92,7 @@ class Examples:
 
     def episode(self, key: Array) -> Episode:
         """Different examples, drawn without replacement."""
+        check_key(key)
         chosen = jax.random.permutation(key, len(jax.tree.leaves(self.x)[0]))[: self.needed]
         inner, held_out = jnp.split(chosen, [self.steps * self.batch])
         inner = inner.reshape(self.steps, self.batch)
@@ -118,14 +120,31 @@ def _length(what, *trees):
         if not jnp.issubdtype(getattr(leaf, "dtype", type(None)), jnp.floating):
             given = getattr(leaf, "dtype", type(leaf).__name__)
             raise TypeError(f"{what} hold {given}, but examples are arrays of floats; convert them, classes to one-hot rows.")
+        check_finite(what, leaf)
     lengths = {len(leaf) for leaf in leaves}
     if len(lengths) != 1:
         raise ValueError(f"{what} hold {sorted(lengths)} examples; give each input the target that belongs to it.")
     return lengths.pop()
 
 
+def _check_one_hot(what, labels):
+    wrong = ((labels != 0) & (labels != 1)).any(axis=-1) | (labels.sum(axis=-1) != 1) if labels.size else np.zeros(0, bool)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"The {what} hold {labels[row]} in row {row}; each row must be one-hot: a single 1 among zeros.")
+
+
 class Images(Examples):
-    """Labelled images, judged by how many are classified right (section 4.2); attributes as in `Examples`, labels one-hot."""
+    """Labelled images, judged by how many are classified right (section 4.2); attributes as in `Examples`, labels one-hot.
+
+    Raises:
+        ValueError: if a label is not one-hot; and see `Examples`.
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        for what, labels in (("labels", self.y), ("test labels", () if self.test is None else self.test[1])):
+            _check_one_hot(what, np.asarray(labels))
 
     @property
     def images(self) -> Array:
@@ -181,6 +200,7 @@ class Drawn:
 
     def episode(self, key: Array) -> Episode:
         """One episode."""
+        check_key(key)
         seed = jax.random.bits(key, (4,))
         shapes = jax.tree.map(lambda values: jax.ShapeDtypeStruct(values.shape, values.dtype), self._drawn(np.zeros(4, np.uint32)))
         return jax.pure_callback(self._drawn, shapes, seed, vmap_method="sequential")
@@ -213,6 +233,7 @@ class Sinusoids:
 
     def episode(self, key: Array) -> Episode:
         """One sinusoid and the points drawn from it."""
+        check_key(key)
         task_key, train_key, held_key = jax.random.split(key, 3)
         amplitude, phase = self.task(task_key)
         xs = jax.random.uniform(train_key, (self.steps, self.batch, 1), minval=-5.0, maxval=5.0)

@@ -6,7 +6,10 @@ import json
 import math
 import os
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .meaning import FORMAT, first_difference, meaning
 from .protocol import Protocol, Rule
 
 Tree = TypeVar("Tree")
+MEANING = "protocol"
+"""What the meaning of a rule is called, in its file and on its card."""
+LARGEST_RATIO = 20
+"""Of what a file holds to its own size: arrays are stored as they are, and what grows far more on reading was made to."""
 
 
 class WeightsError(ValueError):
@@ -76,10 +84,22 @@ def write_all_atomically(contents: Mapping[Path, bytes]) -> None:
             os.chmod(temporary[path], 0o644)
         for path in contents:
             os.replace(temporary[path], path)
+        _flush_folders({path.parent for path in contents})
     except BaseException:
         for name in temporary.values():
             Path(name).unlink(missing_ok=True)
         raise
+
+
+def _flush_folders(folders):
+    """Makes new names last through a power cut, where the file system can."""
+    for folder in folders:
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def pack(arrays: Mapping[str, Any]) -> bytes:
@@ -96,6 +116,7 @@ def unpack(content: bytes, source: str) -> dict[str, np.ndarray]:
         WeightsError: if the bytes are no such file.
     """
     try:
+        _check_members(zipfile.ZipFile(io.BytesIO(content)).infolist(), len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = dict(file)
         if not all(isinstance(value, np.ndarray) for value in arrays.values()):
@@ -105,24 +126,38 @@ def unpack(content: bytes, source: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def save(path: str | Path, rule: Rule, card: Mapping[str, Any]) -> None:
+def _check_members(members, size):
+    names = [member.filename for member in members]
+    if len(set(names)) < len(names):
+        raise ValueError("two members have the same name")
+    if sum(member.file_size for member in members) > LARGEST_RATIO * size:
+        raise ValueError("it would unpack to far more than its size")
+
+
+def save(path: str | Path, rule: Rule, card: Mapping[str, Any], protocol: Protocol) -> None:
     """Writes `path` with suffix `.npz` and, beside it, the card as `.json`; both atomically, the card last.
+
+    Both tell what the rule's numbers mean (`meaning`), so that `load` can refuse another protocol even where all shapes fit.
 
     Args:
         path: where to, with or without `.npz`.
         rule: what to save.
-        card: anything JSON can hold: recipe, seed, steps, metric. The file's sha256 is added.
+        card: anything JSON can hold: recipe, seed, steps, metric. The file's sha256 and the protocol's meaning are added.
+        protocol: what the rule was made for.
 
     Raises:
         OSError: if the files cannot be written; older ones are then untouched.
         TypeError: if JSON cannot hold the card; nothing is then written.
     """
-    content = pack(named_leaves(rule))
-    text = strict_json({**card, "sha256": hashlib.sha256(content).hexdigest()}, indent=2) + "\n"
+    told = meaning(protocol)
+    content = pack({**named_leaves(rule), MEANING: np.asarray(json.dumps(told))})
+    text = strict_json({**card, MEANING: told, "sha256": hashlib.sha256(content).hexdigest()}, indent=2) + "\n"
     write_all_atomically({_beside(path, ".npz"): content, _beside(path, ".json"): text.encode()})
 
 
 def _beside(path, suffix):
+    if not isinstance(path, str | Path):
+        raise TypeError(f"path={path!r} was given; pass the path of a rule, such as 'runs/experiment/rule'.")
     path = Path(path)
     return path.with_name(path.name.removesuffix(".npz") + suffix)
 
@@ -156,7 +191,7 @@ def load_card(path: str | Path) -> dict[str, Any]:
     path = _beside(path, ".json")
     try:
         card = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path.name} is no JSON ({error}); fetch or train the rule again.") from error
     if not isinstance(card, dict) or "sha256" not in card:
         raise WeightsError(f"{path.name} is no card of a rule: it names no sha256; fetch or train the rule again.")
@@ -164,20 +199,65 @@ def load_card(path: str | Path) -> dict[str, Any]:
 
 
 def load(path: str | Path, protocol: Protocol) -> Rule:
-    """The rule saved at `path`, checked against its card and against the protocol.
+    """The rule saved at `path`, checked against its card and against the protocol: its names, shapes and meaning.
+
+    A rule of 32-bit floats is widened where jax computes in 64 bits. One that was saved before rules told what they mean is loaded with
+    a `UserWarning`: only names and shapes could be compared.
 
     Raises:
         FileNotFoundError: if the rule or its card is missing.
-        WeightsError: if the file is damaged, not the one its card describes, or made for another protocol.
+        WeightsError: if the file is damaged, not the one its card describes, or made for another protocol; or if a number is not finite.
+        TypeError: if `protocol` is none.
     """
-    return _load(_beside(path, ".npz"), jax.eval_shape(protocol.new_rule, jax.random.key(0)))
+    return _load(path, protocol, "new_rule")
 
 
-def _load(path, template):
+def _load(path, protocol, what):
+    if not isinstance(protocol, Protocol):
+        raise TypeError(f"protocol={protocol!r} was given; pass the Protocol that the rule was made for.")
+    path = _beside(path, ".npz")
     content, card = _read(path), load_card(path)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise WeightsError(f"{path.name} is not the file its card describes (sha256 differs); fetch or train it again.")
-    return from_named(template, unpack(content, path.name))
+    arrays = unpack(content, path.name)
+    _check_meaning(path.name, arrays.pop(MEANING, None), card, protocol)
+    template = jax.eval_shape(getattr(protocol, what), jax.random.key(0))
+    loaded = from_named(template, widened(arrays))
+    _check_finite(path.name, loaded)
+    return loaded
+
+
+def _check_meaning(name, held, card, protocol):
+    """Compares what file and card say with what the protocol says."""
+    if held is None:
+        told = f"{name} was saved before rules told what they were made for, so only names and shapes are compared"
+        warnings.warn(f"{told}; save it again with its protocol.", stacklevel=5)
+        return
+    try:
+        told = json.loads(str(held))
+        if told["format"] != FORMAT:
+            raise WeightsError(f"{name} is of format {told['format']!r}, but this version reads {FORMAT}; update mplp_lite.")
+        on_card, difference = first_difference(card.get(MEANING, {}), told), first_difference(told, meaning(protocol))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{name} does not say what it was made for ({error}); fetch or train it again.") from error
+    if on_card:
+        raise WeightsError(f"The card of {name} tells of a protocol with {on_card}, as the rule itself does; fetch or train it again.")
+    if difference:
+        found = f"{name} was made for a protocol with {difference}"
+        raise WeightsError(f"{found}; use the protocol it was made for, or move it with adopt.")
+
+
+def widened(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays with floats of 32 bits as the floats that jax computes in, which are longer under `jax_enable_x64`."""
+    return {name: value.astype(jnp.result_type(float)) if value.dtype == np.float32 else value for name, value in arrays.items()}
+
+
+def _check_finite(source, tree):
+    for name, leaf in named_leaves(tree).items():
+        if not np.isfinite(np.asarray(leaf)).all():
+            raise WeightsError(f"{source} holds nan or infinity in {name}; it teaches nothing, so fetch or train it again.")
 
 
 def prior_path(rule: str | Path) -> Path:
@@ -191,7 +271,7 @@ def load_prior(rule: str | Path, protocol: Protocol) -> dict[str, Array]:
     Raises:
         FileNotFoundError, WeightsError: see `load`.
     """
-    return _load(prior_path(rule), jax.eval_shape(protocol.prior, jax.random.key(0)))
+    return _load(prior_path(rule), protocol, "prior")
 
 
 def pretrained() -> list[str]:

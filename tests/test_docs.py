@@ -18,7 +18,7 @@ PACKAGE = Path(mplp_lite.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE_OUT = (
     ("checks", "nodes", "losses", "graph", "network", "standardize", "blocks", "learners", "adoption", "protocol"),  # the protocol
-    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meta", "quick", "tasks", "weights"),  # what trains and judges it
+    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meaning", "meta", "quick", "tasks", "weights"),  # what trains and judges it
     ("authors", "draw", "run"),  # a folder each
     ("__init__", "__main__"),
 )

@@ -18,7 +18,7 @@ def ship(run: Path) -> Path:
     recipe = Recipe.from_dict(card["recipe"])
     rule = weights.load(run / "rule", recipe.protocol)
     path = PRETRAINED / f"{recipe.name}.npz"
-    weights.save(path, rule, {**card, "recipe": recipe.as_dict()})
+    weights.save(path, rule, {**card, "recipe": recipe.as_dict()}, recipe.protocol)
     weights.write_atomically(path.with_suffix(".csv"), (run / "curve.csv").read_bytes())
     return path
 

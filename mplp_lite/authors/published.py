@@ -14,7 +14,7 @@ from jax import Array
 
 from ..learners import GRU, Stateless
 from ..protocol import Protocol, Rule
-from ..weights import WeightsError, from_named, named_leaves
+from ..weights import WeightsError, from_named, named_leaves, widened
 
 
 def _perceptron(prefix, layers, last_bias=True):
@@ -94,7 +94,7 @@ def unflatten(vector: Array | np.ndarray, protocol: Protocol) -> Rule:
         raise WeightsError(f"The vector is {vector.dtype} of shape {vector.shape}, but this protocol's rules are {wanted}.")
     pieces = np.split(np.asarray(vector), ends[:-1])
     arrays = {name: jnp.asarray(piece.reshape(template[name].shape)) for name, piece in zip(names, pieces, strict=True)}
-    return from_named(jax.eval_shape(protocol.new_rule, jax.random.key(0)), arrays)
+    return from_named(jax.eval_shape(protocol.new_rule, jax.random.key(0)), widened(arrays))
 
 
 def flatten(rule: Rule, protocol: Protocol) -> np.ndarray:
@@ -107,7 +107,7 @@ def load_published(path: str | Path, protocol: Protocol) -> Rule:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        WeightsError: if it holds no flat float32 vector of the right length.
+        WeightsError: if it holds no flat float32 vector of the right length, or a number that is not finite.
     """
     return unflatten(_read_vector(path), protocol)
 
@@ -124,7 +124,7 @@ def load_published_prior(path: str | Path, protocol: Protocol) -> dict[str, Arra
     if vector.shape != (ends[-1],):
         raise WeightsError(f"{path} holds shape {vector.shape}, but this network's parameters are {ends[-1]} numbers.")
     pieces = np.split(vector, ends[:-1])
-    return {name: jnp.asarray(piece.reshape(shape)) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+    return widened({name: jnp.asarray(piece.reshape(shape)) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)})
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -145,4 +145,6 @@ def _read_vector(path):
             raise ValueError("not one float32 array")
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is no numpy vector ({error}); pass one of the authors' .npy files.") from error
+    if not np.isfinite(vector).all():
+        raise WeightsError(f"{path} holds nan or infinity; fetch the authors' file again.")
     return vector

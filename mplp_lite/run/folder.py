@@ -1,6 +1,7 @@
 """Where a run lives on disk: checkpoints, learning curve, finished rule; all written atomically."""
 
 import csv
+import hashlib
 import io
 import json
 import platform
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 
 from .. import meta, weights
+from ..describe import settings
 from .errors import RunError
 from .experiment import Experiment
 from .recipes import Recipe
@@ -22,6 +24,10 @@ try:
     import fcntl
 except ModuleNotFoundError:  # Windows has no locks of this kind: there, two runs in one folder go unnoticed
     fcntl = None
+
+
+CHUNK = 10
+"""Meta-steps in one compiled call, and from one row of a learning curve to the next."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,9 @@ class Folder:
             OSError: if that fails; the last good checkpoint is then still there.
         """
         weights.write_atomically(self.curve, _to_csv(rows))
-        about = json.dumps({**self.run, "step": step})
-        weights.write_atomically(self.checkpoint, weights.pack({**weights.named_leaves(state), "about": np.asarray(about)}))
+        arrays, about = weights.named_leaves(state), {**self.run, "step": step}
+        about["sha256"] = _digest(arrays, about)
+        weights.write_atomically(self.checkpoint, weights.pack({**arrays, "about": np.asarray(json.dumps(about))}))
 
     def restore(self, template: meta.MetaState) -> tuple[int, meta.MetaState, list[dict]] | None:
         """Step, state and curve of the last good checkpoint; `None` if there is none yet.
@@ -123,15 +130,17 @@ class Folder:
             arrays = weights.unpack(self.checkpoint.read_bytes(), str(self.checkpoint))
             about = json.loads(str(arrays.pop("about")))
             self._check_same_run(about)
+            if about.pop("sha256", None) != _digest(arrays, about):
+                raise ValueError("it was changed after it was written: its sha256 differs")
             state, step = weights.from_named(template, arrays), about["step"]
             if type(step) is not int:
                 raise ValueError(f"its step is {step!r}, not a whole number")
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{self.checkpoint} is no good checkpoint ({error}); move it away to start anew.") from error
         try:
             rows = [row for row in read_curve(self.curve) if row["step"] <= step]
-            if [row["step"] for row in rows][-1:] != [step]:
-                raise ValueError(f"it has no row for step {step}")
+            if [row["step"] for row in rows] != [*range(CHUNK, step, CHUNK), step]:
+                raise ValueError(f"its rows do not lead from step {CHUNK} to step {step}, each {CHUNK} further than the last")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.curve} is no good learning curve ({error}); move the checkpoint away to start anew.") from error
         return step, state, rows
@@ -142,27 +151,26 @@ class Folder:
         Raises:
             OSError: if that fails.
         """
-        card = {**self.run, "steps": self.recipe.steps, "versions": versions(), **card}
+        card, protocol = {**self.run, "steps": self.recipe.steps, "versions": versions(), **card}, self.recipe.told(self.recipe.numbers).protocols[0]
         if state.prior is not None:
-            weights.save(self.prior, state.prior, card)
-        weights.save(self.rule, state.rule, card)
+            weights.save(self.prior, state.prior, card, protocol)
+        weights.save(self.rule, state.rule, card, protocol)
         return card
 
     def _check_same_run(self, about):
-        ours, theirs = dict(_told(self.run)), dict(_told({key: about[key] for key in self.run}))
+        ours, theirs = dict(settings(self.run)), dict(settings({key: about[key] for key in self.run}))
         keys = [*ours, *(key for key in theirs if key not in ours)]
         different = [f"{key} {theirs.get(key)!r}, not {ours.get(key)!r}" for key in keys if theirs.get(key) != ours.get(key)]
         if different:
             raise RunError(f"{self.path} holds a run with {'; '.join(different[:5])}; repeat its settings or choose another --out.")
 
 
-def _told(about, inside=""):
-    """What tells a run from others, setting by setting: dotted names and values."""
-    for key, value in about.items() if isinstance(about, dict) else enumerate(about):
-        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value)):
-            yield from _told(value, f"{inside}{key}." if inside or key not in ("recipe", "experiment") else "")
-        else:
-            yield f"{inside}{key}", value
+def _digest(arrays, about):
+    """Of a checkpoint: a sha256 of all that it holds."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _to_csv(rows):

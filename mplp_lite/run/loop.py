@@ -20,12 +20,12 @@ from ..protocol import Rule
 from . import hosts, memory, report
 from .errors import Interrupted, RunError
 from .experiment import Experiment
-from .folder import Folder
+from .folder import CHUNK, Folder
 from .grid import Arm, groups
 from .recipes import Recipe
 from .trainer import Trainer, side_by_side
 
-CHUNK = 10
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Trained(NamedTuple):
@@ -46,17 +46,24 @@ class Trained(NamedTuple):
 
 @contextmanager
 def _noticing_interrupts():
-    """Gives a list that is no longer empty after Ctrl-C, so that a chunk is finished and saved; a second Ctrl-C stops at once."""
-    noticed = []
+    """Gives a list that Ctrl-C and SIGTERM put their number into, so that a chunk is finished and saved; a second one stops at once."""
+    noticed, before = [], {number: signal.getsignal(number) or signal.SIG_DFL for number in SIGNALS}
+
+    def notice(number, _):
+        noticed.append(number)
+        signal.signal(number, before[number])
+
     try:
-        before = signal.signal(signal.SIGINT, lambda *_: (noticed.append(True), signal.signal(signal.SIGINT, before)))
-    except ValueError:  # only the main thread may set handlers; in others Ctrl-C cannot arrive
+        for number in SIGNALS:
+            signal.signal(number, notice)
+    except ValueError:  # only the main thread may set handlers; in others no signal can arrive
         yield noticed
         return
     try:
         yield noticed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in SIGNALS:
+            signal.signal(number, before[number])
 
 
 def train(
@@ -83,7 +90,7 @@ def train(
     Raises:
         RunError: if the folder is not this run's, or is in use, or cannot be written at the end; if memory is too small; if another
             host is gone; or see `Trainer`.
-        Interrupted: after Ctrl-C, with everything saved.
+        Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
     return train_arms([Arm(experiment, seed, Path(out))], checkpoint_every, quiet, devices)[0]
 
@@ -177,16 +184,20 @@ def _finish(run):
 
 
 def _meta_steps(runs, checkpoint_every, quiet):
-    """The loop over chunks of meta-steps; saves at every checkpoint, on Ctrl-C and at the end."""
+    """The loop over chunks of meta-steps; saves at every checkpoint, on Ctrl-C or SIGTERM and at the end."""
     recipe, run_chunk = runs[0].trainer.recipe, side_by_side(tuple(run.trainer for run in runs))
     step = min(run.step for run in runs)
     _compile(run_chunk, runs, step, quiet)
     bar = tqdm(total=recipe.steps, initial=step, unit="step", disable=quiet or not hosts.leads(), dynamic_ncols=True)
+    told = quiet
     with bar, _noticing_interrupts() as interrupts:
         while step < recipe.steps:
             numbers = np.arange(step, min(step + CHUNK, recipe.steps))
             behind = [run for run in runs if run.step == step]  # a kill between two checkpoints leaves seeds at different steps
-            _advance(runs, behind, run_chunk, numbers)
+            broken = _advance(runs, behind, run_chunk, numbers)
+            if broken and not told:
+                told = True
+                tqdm.write(broken, file=sys.stderr)
             step = min(run.step for run in runs)
             _show(bar, len(numbers), [run.rows[-1] for run in runs])
             stop = hosts.anywhere(bool(interrupts))  # looked at once: Ctrl-C may come between two lines
@@ -194,7 +205,7 @@ def _meta_steps(runs, checkpoint_every, quiet):
                 if run.step - run.saved >= checkpoint_every or run.step == recipe.steps or stop:
                     run.saved = _checkpoint(run)
             if stop and step < recipe.steps:
-                raise Interrupted(min(run.saved for run in runs))
+                raise Interrupted(min(run.saved for run in runs), (*interrupts, signal.SIGINT)[0])
 
 
 def _compile(run_chunk, runs, step, quiet):
@@ -208,17 +219,33 @@ def _compile(run_chunk, runs, step, quiet):
 
 
 def _advance(runs, behind, run_chunk, numbers):
-    """One chunk for the seeds that are behind; the others are computed along, so that all numbers are as in an unbroken run."""
+    """One chunk for the seeds that are behind; the others are computed along, so that all numbers are as in an unbroken run.
+
+    Gives a sentence if something was not finite, about the first such thing.
+    """
     given = [run.state if run in behind else jax.tree.map(jnp.copy, run.state) for run in runs]
     states, metrics = run_chunk(given, numbers, runs[0].trainer.data)
     for run, state, measured in zip(runs, states, metrics, strict=True):
         if run in behind:
             run.state, run.step = state, run.step + len(numbers)
             run.rows.append(_row(run.step, state, measured))
+    return next((told for run, measured in zip(runs, metrics) if run in behind and (told := _broken(run, numbers, measured))), None)
+
+
+def _broken(run, numbers, metrics):
+    """A sentence about the first episode whose loss or gradient was not finite, if there is one."""
+    finite = np.asarray(metrics["finite"])
+    if finite.all():
+        return None
+    row, episode = np.argwhere(finite == 0)[0]
+    loss = "" if np.isfinite(metrics["loss"][row]) else ", and so is the loss"
+    found = f"Meta-step {numbers[row] + 1}: the gradient of episode {episode + 1} of {finite.shape[1]} is not finite{loss}"
+    hint = "if it happens often, lower the learning rate, clip, or take fewer inner steps; Protocol.first_break finds the node"
+    return f"{found}. The step was skipped, and the rule is as good as before; {hint}."
 
 
 def _row(step, state, metrics):
-    parts = sorted(metrics.keys() - {"loss", "gradient"}, key=lambda name: (name == "held_out", name))
+    parts = sorted(metrics.keys() - {"loss", "gradient", "finite"}, key=lambda name: (name == "held_out", name))
     return {"step": step, **{name: _finite_mean(metrics[name]) for name in ("loss", *parts, "gradient")}, "skipped": int(state.skipped)}
 
 
@@ -242,8 +269,13 @@ def _checkpoint(run):
             run.folder.save(run.step, run.state, run.rows)
     except OSError as error:
         if run.step == run.trainer.recipe.steps:
-            problem = f"Cannot write {run.folder.checkpoint} ({error.strerror}); step {run.saved} is safe; make room and run again."
+            problem = f"Cannot write {run.folder.checkpoint} ({error.strerror}); {_safe(run)}; make room and run again."
             raise RunError(problem) from error
-        tqdm.write(f"Could not save step {run.step} ({error.strerror}); step {run.saved} is safe, and the run goes on.")
+        tqdm.write(f"Could not save step {run.step} ({error.strerror}); {_safe(run)}, and the run goes on.", file=sys.stderr)
         return run.saved
     return run.step
+
+
+def _safe(run):
+    """What lies on disk, in words."""
+    return f"step {run.saved} is safe" if run.folder.checkpoint.is_file() else "no step is safe"
