@@ -250,7 +250,7 @@ def check_graph(graph):
 def _check_types(graph):
     for what, given, kind in (("nodes", graph.nodes, Node), ("order", graph.order, Arrow)):
         if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
-            raise TypeError(f"{what}={given!r} was given; it must be a tuple of objects of the class {kind.__name__}, or of its subclasses.")
+            raise TypeError(f"{what}={given!r} was given; it must be a tuple of objects of class {kind.__name__}, or of its subclasses.")
 
 
 def _check_names(graph):

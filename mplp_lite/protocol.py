@@ -262,7 +262,7 @@ class Protocol(Network):
 
         def step(state, xy):
             noted = []
-            order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow, limit, noted) for arrow in self.graph.order]
+            order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow=arrow, limit=limit, noted=noted) for arrow in self.graph.order]
             return self._inner_step(rule, False, state, self._data(*xy), order)[0], jnp.stack(noted)
 
         return np.asarray(jax.jit(lambda state: jax.lax.scan(step, state, (xs, ys))[1])(state))
@@ -315,7 +315,7 @@ class Protocol(Network):
         return (jnp.asarray(node.embedding, message.dtype).reshape((1,) * (1 + len(node.op.shape)) + (-1,)),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Watched(Arrow):
     """An arrow that notes whether what it found was whole."""
 
