@@ -52,15 +52,15 @@ def check_key(key: Any) -> None:
         raise TypeError(f"key={given} was given; pass one random key, such as jax.random.key(0).")
 
 
-def check_float(what: str, value: Any) -> None:
-    """Lets arrays of the floats that jax computes in pass: 32 bits, or 64 where `jax_enable_x64` is set.
+def check_dtype(what: str, value: Any, wanted: Any) -> None:
+    """Lets arrays of the dtype `wanted` pass.
 
     Raises:
-        TypeError: if it is none.
+        TypeError: if it is none; the sentence calls it `what`.
     """
-    wanted, given = jnp.result_type(float), getattr(value, "dtype", type(value).__name__)
+    given = getattr(value, "dtype", type(value).__name__)
     if given != wanted:
-        raise TypeError(f"{what} is {given}, but networks compute in {wanted}; convert it: jax.numpy.asarray(value, {wanted}).")
+        raise TypeError(f"{what} is {given}, but this network computes in {wanted}; convert it: jax.numpy.asarray({what}, {wanted}).")
 
 
 def check_finite(what: str, value: Any) -> None:

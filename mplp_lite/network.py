@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .checks import check_finite, check_float, check_key, check_sizes
+from .checks import check_dtype, check_finite, check_key, check_sizes
 from .graph import Graph, NodeState, walk
 
 
@@ -33,6 +33,7 @@ def count(tree: Any) -> str:
     return f"{sum(getattr(leaf, 'size', 1) for leaf in jax.tree.leaves(tree)):,} numbers"
 
 
+FLOATS = (jnp.float32, jnp.float64)
 Data = Array | Mapping[str, Array]
 
 
@@ -69,7 +70,7 @@ class Network:
         Raises:
             ValueError: if the prior's names or shapes are not those of the graph, or a number in it is not finite; or if `batch` is no
                 whole number of at least 1.
-            TypeError: if the prior is not of the floats that jax computes in.
+            TypeError: if the prior is not of the same 32-bit or 64-bit floats.
         """
         check_sizes(batch=batch)
         self._check_parameters("The prior", prior)
@@ -91,11 +92,11 @@ class Network:
         Raises:
             ValueError: if `x` has another shape than `(n, units)`, a parameter another than the graph's, or the graph has no loss; or,
                 outside of jit, if a number in `x` is not finite.
-            TypeError: if `x` or a parameter is not of the floats that jax computes in.
+            TypeError: if `x` or a parameter is not of the same 32-bit or 64-bit floats.
         """
         if not self.graph.outputs:
             raise ValueError("This graph has no loss, so none of its nodes is its prediction; give it a loss.")
-        data = self._named(self.graph.inputs, x)
+        data = self._named(state, self.graph.inputs, x)
         states = walk(self.graph, self.graph.prediction, self._node_states(state, data), _nobody)
         outputs = {name: states[name].output for name in self.graph.outputs}
         return outputs if len(outputs) > 1 else outputs[self.graph.outputs[0]]
@@ -107,7 +108,7 @@ class Network:
             ValueError, TypeError: see `predict`; `y` is `(n, units)` too, and `n >= 1`.
         """
         order = (*self.graph.forward, *self.graph.seeds)
-        states = walk(self.graph, order, self._node_states(state, self._data(x, y)), _nobody)
+        states = walk(self.graph, order, self._node_states(state, self._data(state, x, y)), _nobody)
         return {name: states[name].output for name in self.graph.losses}
 
     def loss(self, state: State, x: Data, y: Data) -> Array:
@@ -123,15 +124,21 @@ class Network:
         if given != self.parameter_shapes:
             raise ValueError(f"{what} has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
         for name, value in parameters.items():
-            check_float(f"{what}'s {name}", value)
+            dtype = getattr(value, "dtype", type(value).__name__)
+            if dtype not in FLOATS or dtype != self._dtype(parameters):
+                raise TypeError(f"{what} has {name} in {dtype}, but networks compute in float32 or float64; give it all in one of them.")
+
+    def _dtype(self, parameters):
+        """What the network computes in."""
+        return next((value.dtype for value in parameters.values()), jnp.result_type(float))
 
     def _node_states(self, state, data):
         self._check_parameters("The state", state.parameters)
         states = {node.name: NodeState(state.parameters.get(node.owner), state.carries.get(node.name)) for node in self.graph.nodes}
         return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
 
-    def _data(self, x, y):
-        data = self._named(self.graph.inputs, x) | self._named(self.graph.targets, y)
+    def _data(self, state, x, y):
+        data = self._named(state, self.graph.inputs, x) | self._named(state, self.graph.targets, y)
         sizes = {name: value.shape[0] for name, value in data.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"Inputs and targets hold {sizes} examples; give each the same number.")
@@ -139,8 +146,9 @@ class Network:
             raise ValueError("A batch of 0 examples was given, whose loss would be nan; give at least 1.")
         return data
 
-    def _named(self, names, values):
-        """Data by node name, shapes and dtypes checked against the graph."""
+    def _named(self, state, names, values):
+        """Data by node name, shapes and dtypes checked against graph and state."""
+        dtype = self._dtype(state.parameters)
         values = values if isinstance(values, Mapping) else dict(zip(names, (values,), strict=False))
         if set(values) != set(names):
             raise ValueError(f"Data for {sorted(values)} was given, but this graph takes {sorted(names)}; pass a dictionary by name.")
@@ -148,7 +156,7 @@ class Network:
             units = self.graph.node(name).op.units
             if np.ndim(value) != 2 or np.shape(value)[1] != units:
                 raise ValueError(f"{name} has shape {np.shape(value)}, but this graph takes (examples, {units}); reshape it.")
-            check_float(name, value)
+            check_dtype(name, value, dtype)
             check_finite(name, value)
         return dict(values)
 

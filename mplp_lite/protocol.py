@@ -197,9 +197,11 @@ class Protocol(Network):
         Raises:
             ValueError: if shapes do not fit the graph, or the batch does not fit the carries; or, outside of jit, if a number in the
                 data or in the rule is not finite.
-            TypeError: if data or parameters are not of the floats that jax computes in.
+            TypeError: if data or parameters are not of the same 32-bit or 64-bit floats.
         """
-        state, seen = self._inner_step(rule, False, state, self._data(x, y))
+        for path, leaf in jax.tree.leaves_with_path(rule):
+            check_finite(f"the rule's {jax.tree_util.keystr(path, simple=True, separator='/')}", leaf)
+        state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
         return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
 
     def calibrate(self, rule: Rule, state: State, xs: Array, ys: Array, momentum: float = 1.0) -> Rule:
@@ -222,7 +224,7 @@ class Protocol(Network):
             raise ValueError(f"momentum={momentum} was given; it must lie in [0, 1].")
         if not all(map(len, jax.tree.leaves((xs, ys)))):
             raise ValueError("Calibration was given 0 steps; it needs at least 1.")
-        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(*xy)), state, (xs, ys))
+        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(s, *xy)), state, (xs, ys))
         statistics = dict(rule.statistics)
         for node in self.graph.nodes:
             if node.name in seen:
@@ -263,7 +265,7 @@ class Protocol(Network):
         def step(state, xy):
             noted = []
             order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow=arrow, limit=limit, noted=noted) for arrow in self.graph.order]
-            return self._inner_step(rule, False, state, self._data(*xy), order)[0], jnp.stack(noted)
+            return self._inner_step(rule, False, state, self._data(state, *xy), order)[0], jnp.stack(noted)
 
         return np.asarray(jax.jit(lambda state: jax.lax.scan(step, state, (xs, ys))[1])(state))
 
@@ -395,8 +397,6 @@ def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
     """
     if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
         raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
-    for name, leaf in jax.tree.leaves_with_path(rule):
-        check_finite(f"the rule's {jax.tree_util.keystr(name, simple=True, separator='/')}", leaf)
     batch = next(value.shape[0] for value in data.values())
     _check_carries(protocol, state.carries, batch)
 

@@ -607,7 +607,7 @@ def test_a_disk_full_for_a_while_changes_nothing(plain, tmp_path, no_metric, mon
     run(tmp_path)
     assert result(tmp_path) == result(plain)
     assert contents(tmp_path).keys() == contents(plain).keys()
-    assert capsys.readouterr().out.count("No space left on device") == sum(map(len, times.values()))
+    assert capsys.readouterr().err.count("No space left on device") == sum(map(len, times.values()))
 
 
 def test_a_disk_full_to_the_end_keeps_the_last_good_checkpoint(plain, tmp_path, no_metric, monkeypatch, capsys):
