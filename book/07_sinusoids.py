@@ -38,7 +38,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mplp_lite as mplp
-from mplp_lite import evaluate, quick
+from mplp_lite import evaluate, quick, tasks
 from mplp_lite.draw import plots
 from mplp_lite.run.folder import read_curve
 from mplp_lite.run.trainer import Trainer
@@ -325,6 +325,31 @@ assert rows["MPLP"][2].eval_loss[:, -1].max() < nothing  # nobody got stuck
 # %% [markdown]
 # The authors' published rule reaches 0.0011 on these same tasks; the table in the project's README has both. If you have their
 # file, `mplp.load_published(path, protocol)` loads it, and everything on this page works with it.
+#
+# ## Let run too long
+#
+# This rule was trained on runs of five steps, and it knows nothing else. Here it goes on, on the same sinusoid, for a hundred.
+
+# %%
+long_episode = tasks.Sinusoids(steps=100).evaluation_episode(jax.random.key(1))
+start = protocol.begin(prior, batch=10)
+long_run = inner_run(protocol, shipped, start, long_episode)
+for steps in (0, 5, 10, 20, 50, 100):
+    print(f"after {steps:3} steps: eval loss {float(long_run.eval_loss[steps]):.3g}")
+
+# %% [markdown]
+# At five it stands where it was trained to stand. Then nothing tells it to stop: it goes on with steps of the same size, away
+# from what it had found. Which node gives way first? `Protocol.first_break` looks at every output, message and parameter
+# in the order in which they come about, and names the first that is not finite, or larger than you say. Inputs go up to 5:
+
+# %%
+for steps in (5, 100):
+    broke = protocol.first_break(shipped, start, long_episode.xs[:steps], long_episode.ys[:steps], limit=5.0)
+    print(f"{steps:3} steps:", broke)
+assert broke.step >= 5 and long_run.eval_loss[5] < long_run.eval_loss[0] / 10 < long_run.eval_loss[100]
+
+# %% [markdown]
+# The same call finds the node behind a meta-training that skips steps because its gradients are not finite.
 #
 # ## Exercises
 #
