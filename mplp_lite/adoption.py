@@ -15,6 +15,7 @@ def adopt(target, rule, source):
     pairs = [(node, partner(node, target.graph, source.graph)) for node in speakers(target.graph)]
     for node, other in pairs:
         _check_learners(node.name, target.learner_for(node), other.name, source.learner_for(other))
+        _check_collecting(node, other)
     learners = _chosen(pairs, target.learner_group, source.learner_group, "learner")
     statistics = _chosen(pairs, target.statistics_group, source.statistics_group, "standardiser")
     adopted = rule._replace(
@@ -60,6 +61,14 @@ def _check_learners(name, learner, other_name, other):
     if differing:
         said = f"{differing[0]}={found[differing[0]]!r} instead of {wanted[differing[0]]!r}"
         raise ValueError(f"{have} a learner with {said}; adopt with equal learners.")
+
+
+def _check_collecting(node, other):
+    """A learner that was made for means does not know what to make of sums."""
+    found, wanted = (getattr(one.op, "aggregate", None) for one in (node, other))
+    if type(node.op) is type(other.op) and found != wanted:
+        have = f"Node {node.name!r} collects messages with aggregate={found!r}, but {other.name!r}, whose rule it would have, with {wanted!r}"
+        raise ValueError(f"{have}; adopt with the same one.")
 
 
 def _chosen(pairs, own_group, other_group, what):

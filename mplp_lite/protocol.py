@@ -163,8 +163,9 @@ class Protocol(Network):
             A rule with exactly the shapes of this protocol's `new_rule`.
 
         Raises:
-            ValueError: if the rule is not the source's; if the source has no node of a kind; if learners or normalisers differ; if nodes
-                that share would take from nodes that do not; or if nodes read another number of pieces than those they take from.
+            ValueError: if the rule is not the source's; if the source has no node of a kind; if learners or normalisers differ, or how
+                weights collect messages; if nodes that share would take from nodes that do not; or if nodes read another number of
+                pieces than those they take from.
         """
         return adopt(self, rule, source)
 

@@ -137,9 +137,14 @@ def test_tied_nodes_take_what_their_owner_takes():
     ops = {"x": Input(3), "W1": dense(3, 3), "W2": dense(3, 3), "W3": dense(3, 3)}
     nodes = [Node(name, op, tied_to="W1" if name == "W2" else "") for name, op in ops.items()] + list(mlp(1, 3).nodes[-2:])
     graph = connect(nodes, [*zip(ops, (*list(ops)[1:], "loss")), ("y", "loss")])
-    rule, moved = adopted(graph, mlp(2, 2, 2, 2))
+    rule, moved = adopted(graph, mlp(2, 2, 2, 2, aggregate="sum"))
     assert moved.learners.keys() == {"W1", "W3", "loss"}
     assert same(moved, rule, {})
+
+
+def test_what_learned_from_means_is_not_given_sums():
+    with refused(ValueError, "Node 'W1' collects messages with aggregate='sum', but 'W1', whose rule it would have, with 'mean'; adopt"):
+        adopted(mlp(2, 4, 1, aggregate="sum"), mlp(2, 3, 1))
 
 
 def test_a_rule_shared_by_kinds_serves_any_network_as_it_is():

@@ -76,7 +76,7 @@ MUTANTS = [
     Mutant("calibration forgets its momentum", "protocol", "(1 - momentum) * old + momentum * new", "new + 0 * old", "protocol"),
     Mutant("hints weigh nothing", "meta", "self.hint * hints + (1 - self.hint)", "0.0 * hints + (1 - self.hint)", "meta"),
     Mutant("remat ignored", "meta", "jax.checkpoint(inner) if self.remat else inner", "inner", "meta"),
-    Mutant("microbatch ignored", "meta", "batch_size=microbatch) if microbatch else", "batch_size=microbatch) if False else", "width"),
+    Mutant("microbatch ignored", "meta", "all_at_once = microbatch >= len(keys)", "all_at_once = True", "width"),
     Mutant("nothing clipped", "meta", "jnp.minimum(1.0, clip / norms)", "jnp.ones_like(norms)", "meta"),
     Mutant("priors drawn with replacement", "meta", "(count,), replace=False", "(count,), replace=True", "meta"),
     Mutant("every step draws the same", "run/trainer", "jax.random.fold_in(keys[2], number)", "jax.random.fold_in(keys[2], 0)", "train"),
@@ -85,6 +85,10 @@ MUTANTS = [
     Mutant("curve not cut at the checkpoint", "run/folder", '_curve(self.curve) if row["step"] <= step]', "_curve(self.curve)]", "train"),
     Mutant("aliased bytes counted twice", "run/memory", " - found.alias_size_in_bytes", "", "memory"),
     Mutant("checksum not looked at", "weights", '!= card["sha256"]:', '== "":', "weights"),
+    Mutant("any protocol may load", "weights", "    if difference:", "    if False:", "meaning"),
+    Mutant("edited checkpoints resumed", "run/folder", "!= _digest(arrays, about)", "== 0", "train"),
+    Mutant("nan let in", "checks", "    if wrong.any():", "    if False:", "meaning network"),
+    Mutant("the last break is found", "protocol", "map(int, broken[0])", "map(int, broken[-1])", "meaning"),
 ]
 
 
