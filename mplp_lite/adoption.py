@@ -67,8 +67,8 @@ def _check_collecting(node, other):
     """A learner that was made for means does not know what to make of sums."""
     found, wanted = (getattr(one.op, "aggregate", None) for one in (node, other))
     if type(node.op) is type(other.op) and found != wanted:
-        have = f"Node {node.name!r} collects messages with aggregate={found!r}, but {other.name!r}, whose rule it would have, with {wanted!r}"
-        raise ValueError(f"{have}; adopt with the same one.")
+        have = f"Node {node.name!r} collects messages with aggregate={found!r}, but {other.name!r}, whose rule it would have, with"
+        raise ValueError(f"{have} {wanted!r}; adopt with the same one.")
 
 
 def _chosen(pairs, own_group, other_group, what):
