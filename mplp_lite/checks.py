@@ -56,13 +56,13 @@ def check_sizes(smallest: int = 1, **sizes: Any) -> None:
             raise ValueError(f"{what}={shown(given)} was given; it must be a whole number of at least {smallest}.")
 
 
-def check_widths(widths: Any) -> None:
-    """Lets a tuple of whole numbers pass, each at least 1.
+def check_widths(widths: Any, fewest: int = 0) -> None:
+    """Lets a tuple of whole numbers pass, each at least 1, and at least `fewest` of them.
 
     Raises:
         ValueError: if it is none.
     """
-    if not isinstance(widths, tuple) or not all(_is_whole(width, 1) for width in widths):
+    if not isinstance(widths, tuple) or len(widths) < fewest or not all(_is_whole(width, 1) for width in widths):
         raise ValueError(f"widths={shown(widths)} was given; it must be a tuple of whole numbers of at least 1, such as (80, 40).")
 
 

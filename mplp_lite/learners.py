@@ -67,7 +67,7 @@ class Perceptron(nn.Module):
     last_bias: bool = True
 
     def __post_init__(self):
-        check_widths(self.widths or None)
+        check_widths(self.widths, fewest=1)
         check_choice("activation", self.activation, ACTIVATIONS)
         super().__post_init__()
 

@@ -355,7 +355,7 @@ def pretrained_path(name: str) -> Path:
         ValueError: if there is no rule of that name.
     """
     if name not in pretrained():
-        raise ValueError(f"There is no shipped rule {name!r}; there are {pretrained()}.")
+        raise ValueError(f"There is no shipped rule {shown(name)}; there are {pretrained()}.")
     return Path(str(_shipped())) / f"{name}.npz"
 
 

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import noise, random_episode, random_prior, random_rule
 
 import mplp_lite as mplp
+from helpers import noise, random_episode, random_prior, random_rule
 from mplp_lite import baselines, data, descent, evaluate, learners, losses, meta, nodes, recipes, standardize, tasks, weights
 from mplp_lite.graph import NodeState
 from mplp_lite.network import State
@@ -75,6 +75,7 @@ OTHERS = {
 ADAM = baselines.adam(NET)
 CLASSIFIER = baselines.sgd(mplp.mlp(2, 3, 2, loss="cross_entropy"))
 X, Y = noise(1, 4, 2), noise(2, 4, 1)
+A, B = noise(1, 40, 2), noise(2, 40, 1)
 LABELS = jnp.eye(2)[jnp.array([0, 1, 1, 0])]
 NAN = float("nan")
 TWO = mplp.Protocol(
@@ -127,6 +128,24 @@ def priors(outer=3):
 @cache
 def meta_state():
     return meta.begin(rule(), optax.sgd(0.1))
+
+
+@cache
+def classes():
+    """What `classification_runs` takes."""
+    return {"network": CLASSIFIER, "rule": None, "train": (X, LABELS), "test": (X, LABELS), "key": KEY, "steps": 2, "batch": 2, "runs": 1}
+
+
+@cache
+def gradients_of():
+    """What `episode_gradients` takes."""
+    return (PROTOCOL, meta.MetaLoss(), rule().trained, rule(), priors(), episodes(), KEYS)
+
+
+@cache
+def step():
+    """What `meta_step` takes."""
+    return {"protocol": PROTOCOL, "meta_loss": meta.MetaLoss(), "optimizer": optax.sgd(0.1), "state": meta_state(), "priors": priors(), "episodes": episodes(), "key": KEY}
 
 
 def with_leaf(tree, change):
@@ -484,7 +503,7 @@ TABLE = [
     Wrong("Learner", "no number", lambda: mplp.Learner(message=None), ValueError, "message=None was given"),
     Wrong("learners.Dense", "no features", lambda: learners.Dense(0), ValueError, "features=0 was given"),
     Wrong("learners.Dense", "a bias of nan", lambda: learners.Dense(3, first_bias=NAN), ValueError, "first_bias=nan was given; it must be finite"),
-    Wrong("learners.Perceptron", "no layers", lambda: learners.Perceptron((), "tanh"), ValueError, "widths=None was given|widths=.* was given; it must be a tuple"),
+    Wrong("learners.Perceptron", "no layers", lambda: learners.Perceptron((), "tanh"), ValueError, r"widths=\(\) was given; it must be a tuple"),
     Wrong("learners.Perceptron", "no activation", lambda: learners.Perceptron((3, 1), None), ValueError, "activation=None is unknown"),
     Wrong("descent.Backprop", "wide messages", lambda: descent.Backprop(message=2), ValueError, "a derivative is one number, so message is 1 here"),
     Wrong("descent.Backprop", "messages averaged", lambda: mplp.Protocol(NET, descent.Backprop()).new_rule(KEY), ValueError, "build it with aggregate='sum'"),
@@ -702,8 +721,7 @@ TABLE += [
     Wrong("evaluate.summary", "no run", lambda: evaluate.summary(jnp.ones((0, 3))), ValueError, r"losses have shape \(0, 3\)"),
     Wrong("evaluate.summary", "a whole run", lambda: evaluate.summary(None), ValueError, r"losses have shape \(\)"),
     *(
-        Wrong("evaluate.classification_runs", what, lambda fields=fields: evaluate.classification_runs(**{**CLASSES, **fields}), kind, told)
-        for CLASSES in [{"network": CLASSIFIER, "rule": None, "train": (X, LABELS), "test": (X, LABELS), "key": KEY, "steps": 2, "batch": 2, "runs": 1}]
+        Wrong("evaluate.classification_runs", what, lambda fields=fields: evaluate.classification_runs(**{**classes(), **fields}), kind, told)
         for what, fields, kind, told in [
             ("class numbers", {"train": (X, LABELS.argmax(1))}, TypeError, "the train part is int32"),
             ("class numbers as floats", {"train": (X, LABELS[:, 0])}, ValueError, r"The train part has shapes \[\(4, 2\), \(4,\)\]; give images"),
@@ -735,7 +753,6 @@ TABLE += [
     # ---- tasks
     *(
         Wrong("tasks.Examples", what, make, kind, told)
-        for A, B in [(noise(1, 40, 2), noise(2, 40, 1))]
         for what, make, kind, told in [
             ("lists", lambda: tasks.Examples([[1.0, 2.0]] * 40, B, 2, 4, 4), TypeError, "x and y hold float, but examples are arrays of floats"),
             ("whole numbers", lambda: tasks.Examples(A.astype(int), B, 2, 4, 4), TypeError, "x and y hold int32"),
@@ -812,8 +829,7 @@ TABLE += [
     Wrong("meta.begin", "a rate as optimiser", lambda: meta.begin(rule(), 1e-3), TypeError, "optimizer=0.001 was given"),
     Wrong("meta.begin", "priors='learned'", lambda: meta.begin(rule(), optax.sgd(0.1), "learned"), TypeError, "prior='learned' was given; pass a dictionary of arrays by node, or None"),
     *(
-        Wrong("meta.episode_gradients", what, lambda change=change: meta.episode_gradients(*change(*GIVEN)), kind, told)
-        for GIVEN in [(PROTOCOL, meta.MetaLoss(), rule().trained, rule(), priors(), episodes(), KEYS)]
+        Wrong("meta.episode_gradients", what, lambda change=change: meta.episode_gradients(*change(*gradients_of())), kind, told)
         for what, change, kind, told in [
             ("a key too few", lambda *given: (*given[:-1], KEYS[:2]), ValueError, r"Priors, episodes and keys have first axes of lengths \[\(2,\), \(3,\)\]"),
             ("one prior", lambda *given: (*given[:4], prior(), *given[5:]), ValueError, "Priors, episodes and keys have first axes of lengths"),
@@ -827,10 +843,7 @@ TABLE += [
     Wrong("meta.clipped_mean", "gradients without an axis", lambda: meta.clipped_mean({"W": jnp.ones(())}), ValueError, r"The gradients have first axes of lengths \[\(\)\]"),
     Wrong("meta.clipped_mean", "no gradients", lambda: meta.clipped_mean({}), ValueError, r"The gradients have first axes of lengths \[\]"),
     *(
-        Wrong("meta.meta_step", what, lambda fields=fields: meta.meta_step(**{**STEP, **fields}), kind, told)
-        for STEP in [
-            {"protocol": PROTOCOL, "meta_loss": meta.MetaLoss(), "optimizer": optax.sgd(0.1), "state": meta_state(), "priors": priors(), "episodes": episodes(), "key": KEY}
-        ]
+        Wrong("meta.meta_step", what, lambda fields=fields: meta.meta_step(**{**step(), **fields}), kind, told)
         for what, fields, kind, told in [
             ("a rule as state", {"state": rule()}, TypeError, r"state=Rule\(.* was given; pass the MetaState that begin or meta_step gave"),
             ("several keys", {"key": KEYS}, TypeError, r"key=key<fry>\(3,\) was given"),
@@ -902,8 +915,7 @@ TABLE += [
             ("no checkpoints", {"checkpoint_every": 0}, ValueError, "checkpoint_every=0 was given"),
             ("checkpoints never", {"checkpoint_every": None}, ValueError, "checkpoint_every=None was given"),
             ("no devices", {"devices": 0}, mplp.RunError, "devices=0 was given, but jax sees"),
-            ("a word as devices", {"devices": "1"}, mplp.RunError, "devices='1' was given|devices=1 was given"),
-            ("devices that do not divide", {"devices": 1, "experiment": recipes.find("sinusoid"), "seed": "0"}, ValueError, "seed='0' was given"),
+            ("a word as devices", {"devices": "1"}, mplp.RunError, "devices='1' was given, but jax sees"),
         ]
     ),
     Wrong("train", "a file as folder", lambda folder: ((folder / "file").write_text(""), mplp.train(experiment(), 0, folder / "file", quiet=True)), mplp.RunError, "Cannot write in .*file .File exists.; choose another --out"),

@@ -12,13 +12,12 @@ from jax import Array, Device
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .. import meta
-from ..checks import check_sizes, check_type
+from ..checks import check_sizes, check_type, shown
 from ..protocol import Protocol
 from .errors import RunError
 from .experiment import Experiment
 from .memory import lean_jit
 from .recipes import Recipe
-
 
 LARGEST_SEED = 2**31
 
@@ -62,7 +61,7 @@ class Trainer:
             raise ValueError(f"seed={self.seed} was given; it must be below {LARGEST_SEED}.")
         found = len(jax.devices())
         if not isinstance(self.devices, int) or not 1 <= self.devices <= found:
-            raise RunError(f"devices={self.devices} was given, but jax sees {found}; ask for at most that many.")
+            raise RunError(f"devices={shown(self.devices)} was given, but jax sees {found}; ask for at most that many.")
         if jax.process_count() > 1 and self.devices != found:
             raise RunError(f"devices={self.devices} was given, but {jax.process_count()} hosts have {found}, and all must take part.")
         if self.recipe.outer_batch % self.devices:
