@@ -3,18 +3,10 @@
 After Randazzo, Niklasson, Mordvintsev: MPLP: Learning a Message Passing Learning Protocol (arXiv 2007.00970).
 """
 
-import sys as _sys
+from . import early as _early  # noqa: F401, before all that takes long
+
+# isort: split
 from importlib.metadata import version as _version
-
-
-def _stopped(kind, error, traceback, before=_sys.excepthook):
-    if not issubclass(kind, KeyboardInterrupt):
-        return before(kind, error, traceback)
-    print("mplp_lite: stopped before it began", file=_sys.stderr)
-
-
-if _sys.argv[:1] == ["-m"]:  # the command line is being imported, which takes seconds: Ctrl-C is one line there, too
-    _sys.excepthook = _stopped
 
 from . import baselines, data, descent, evaluate, learners, losses, meta, nodes, standardize, tasks
 from .authors.published import load_published, load_published_prior

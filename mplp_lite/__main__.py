@@ -26,7 +26,7 @@ EXPECTED = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0, 1 for a failed check, 2 for what could not be done, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Runs one command; gives its exit code: 0, 1 for a failed check, 2 for what could not be done, 130 or 143 after Ctrl-C or SIGTERM."""
     options = _parser().parse_args(arguments)
     try:
         with _terminating():

@@ -78,7 +78,7 @@ def check_number(what: str, value: Any, low: float = -INFINITY, high: float = IN
     """
     if isinstance(value, jax.core.Tracer):
         return
-    if not _is_number(value):
+    if not is_number(value):
         raise ValueError(f"{what}={shown(value)} was given; it must be a plain number.")
     if high == INFINITY and not np.isfinite(value):
         raise ValueError(f"{what}={value} was given; it must be finite.")
@@ -86,7 +86,8 @@ def check_number(what: str, value: Any, low: float = -INFINITY, high: float = IN
         raise ValueError(f"{what}={value} was given; it must lie in [{low}, {high}].")
 
 
-def _is_number(value):
+def is_number(value: Any) -> bool:
+    """Whether it is one real number, plain or in an array without axes."""
     kind = getattr(value, "dtype", None)
     if kind is None:
         return isinstance(value, Real) and not isinstance(value, bool)
@@ -147,8 +148,8 @@ def check_one_hot(what: str, labels: Any) -> None:
         raise ValueError(f"The {what} hold {shown(labels[row])} in row {row}; each row must be one-hot: a single 1 among zeros.")
 
 
-def check_run(xs: Any, ys: Any) -> None:
-    """Lets the data of an inner run pass: `(steps, b, units)` each, finite, and as many steps of targets as of inputs.
+def check_run(xs: Any, ys: Any, finite: bool = True) -> None:
+    """Lets the data of an inner run pass: `(steps, b, units)` each, `finite` or not, and as many steps of targets as of inputs.
 
     Raises:
         ValueError: if not.
@@ -160,7 +161,8 @@ def check_run(xs: Any, ys: Any) -> None:
             raise TypeError(f"{name} is {type(value).__name__}, but an inner run takes arrays (steps, examples, units); stack its batches.")
         if len(value.shape) != 3:
             raise ValueError(f"{name} has shape {value.shape}, but an inner run takes (steps, examples, units); stack its batches.")
-        check_finite(name, value)
+        if finite:
+            check_finite(name, value)
     steps = {name: value.shape[0] for name, value in found.items()}
     if len(set(steps.values())) > 1:
         raise ValueError(f"Inputs and targets hold {steps} steps; give each the same number.")
@@ -178,7 +180,7 @@ def check_clip(clip: Any) -> None:
     """
     if clip is None or isinstance(clip, jax.core.Tracer):
         return
-    if not _is_number(clip) or not clip > 0:
+    if not is_number(clip) or not clip > 0:
         raise ValueError(f"clip={shown(clip)} was given; it must be a number above 0, or None to clip nothing.")
 
 

@@ -52,5 +52,6 @@ def first_difference(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> str
     theirs, ours = dict(settings(given)), dict(settings(wanted))
     for name in (*theirs, *ours):
         if theirs.get(name) != ours.get(name):
-            return f"{name} {theirs.get(name, 'nothing')!r}, not {ours.get(name, 'nothing')!r}"
+            said, wanted_here = (repr(told[name]) if name in told else "nothing" for told in (theirs, ours))
+            return f"{name} {said}, not {wanted_here}"
     return None

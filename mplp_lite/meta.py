@@ -1,5 +1,6 @@
 """The outer loop: losses of a whole inner run, and the gradient step on the rule that lowers them (section 3.1.1)."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,9 @@ from .checks import check_clip, check_key, check_number, check_optimizer, check_
 from .episodes import Episode, check_episode
 from .network import Network, State
 from .protocol import Protocol, Rule
+
+FILLS = 2500
+"""Entries of a bundle from which on one episode keeps a CPU busy, and several at once only crowd its caches."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,8 @@ def episode_gradients(
     """Meta-gradient of each episode, shaped as `trained`, and its `loss` and parts; everything `(outer, ...)`.
 
     A `trained` that holds a `"prior"` starts every episode from it, and `priors` is not looked at.
-    `microbatch` episodes are computed at once, `0`: all; fewer need less memory.
+    `microbatch` episodes are computed at once: fewer need less memory. `0`: all, but on CPUs one by one where each has a bundle of
+    at least `FILLS` entries.
 
     Raises:
         ValueError: if priors, episodes and keys differ in number, or something does not fit the protocol.
@@ -190,6 +195,7 @@ def episode_gradients(
     check_sizes(0, microbatch=microbatch)
     check_type("rule", rule, Rule, "the Rule that new_rule made or load read")
     _check_equally_many("Priors, episodes and keys", (priors, episodes, keys))
+    microbatch = microbatch or _at_once(protocol, jax.tree.leaves(episodes)[0])
 
     def loss(trained, prior, episode, key):
         trained = dict(trained)
@@ -200,8 +206,16 @@ def episode_gradients(
         return jax.value_and_grad(loss, has_aux=True)(trained, *start)
 
     starts = (priors, episodes, keys)
-    (losses, parts), gradients = jax.lax.map(one, starts, batch_size=microbatch) if microbatch else jax.vmap(one)(starts)
+    all_at_once = microbatch >= len(keys)
+    (losses, parts), gradients = jax.vmap(one)(starts) if all_at_once else jax.lax.map(one, starts, batch_size=microbatch)
     return gradients, {"loss": losses, **parts}
+
+
+def _at_once(protocol, xs):
+    """As many episodes as are best computed at once; `xs` are of all of them, `(outer, steps, b, ...)`."""
+    outer, _, batch = xs.shape[:3]
+    largest = max(math.prod(node.op.shape) for node in protocol.graph.nodes if node.op.learns)
+    return 1 if jax.default_backend() == "cpu" and batch * largest >= FILLS else outer
 
 
 def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
@@ -259,7 +273,7 @@ def meta_step(
         episodes: their data, `(outer, ...)`.
         key: draws what the remember loss asks for.
         clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have a far longer one than most (chapter 5).
-        microbatch: episodes computed at once on a device; 0: all of them.
+        microbatch: episodes computed at once on a device; 0: see `episode_gradients`.
         devices: share the episodes out over these, whose number divides the outer batch; `None`: all stays where the arrays are.
 
     Returns:

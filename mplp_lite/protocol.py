@@ -12,7 +12,7 @@ from flax.core import FrozenDict
 from jax import Array
 
 from .adoption import adopt, partner, speakers
-from .checks import check_choice, check_finite, check_float, check_key, check_number, check_run, check_type, shown
+from .checks import check_choice, check_finite, check_float, check_key, check_number, check_run, check_type, is_number, shown
 from .graph import Arrow, Backward, Graph, Node, walk
 from .learners import Learner
 from .network import Data, Network, State, count
@@ -61,7 +61,7 @@ Trail = dict[str, dict[str, Array]]
 
 
 class Break(NamedTuple):
-    """Where an inner run first ceased to be finite.
+    """Where an inner run first broke.
 
     Attributes:
         step: the inner step, from 0.
@@ -257,34 +257,40 @@ class Protocol(Network):
                 statistics[group] = jax.tree.map(lambda old, new: (1 - momentum) * old + momentum * new, statistics[group], measured)
         return rule._replace(statistics=statistics)
 
-    def first_break(self, rule: Rule, state: State, xs: Data, ys: Data) -> Break | None:
-        """Finds the node at which an inner run first ceases to be finite, in the order in which arrows fire; `None` if none does.
+    def first_break(self, rule: Rule, state: State, xs: Data, ys: Data, limit: float = float("inf")) -> Break | None:
+        """Finds the node at which an inner run first breaks, in the order in which arrows fire; `None` if none does.
 
-        It looks at each output, message and changed parameter: for a rule that was let run too long, or a training that skips steps.
-        Not for use inside of jit.
+        It looks at each output, message and parameter, whether all its numbers are finite and no larger than `limit`: for a rule that
+        was let run too long, or a training that skips steps. Not for use inside of jit.
 
         Args:
             rule: how to learn.
             state: where the run starts.
             xs: inputs, `(steps, b, units)`, or a dictionary of such.
             ys: targets, likewise.
+            limit: the largest size that still counts as whole, `> 0`.
 
         Raises:
-            ValueError, TypeError: see `update`.
+            ValueError: if `limit` is not above 0; see `update`.
+            TypeError: see `update`.
         """
-        order, broken = self.graph.order, np.argwhere(~self._watched(rule, state, xs, ys))
+        if not is_number(limit) or not limit > 0:
+            raise ValueError(f"limit={shown(limit)} was given; it must be above 0.")
+        check_type("state", state, State, "the State that init, begin or update gave")
+        check_run(xs, ys, finite=False)
+        order, broken = self.graph.order, np.argwhere(~self._watched(rule, state, xs, ys, limit))
         if not len(broken):
             return None
         step, arrow, part = map(int, broken[0])
         said = "message" if isinstance(order[arrow], Backward) else "output"
         return Break(step, order[arrow].source, ("parameter", said)[part])
 
-    def _watched(self, rule, state, xs, ys):
-        """Whether parameter and message were finite after each arrow had fired, `(steps, arrows, 2)`."""
+    def _watched(self, rule, state, xs, ys, limit):
+        """Whether parameter and message were whole after each arrow had fired, `(steps, arrows, 2)`."""
 
         def step(state, xy):
             noted = []
-            order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow, noted) for arrow in self.graph.order]
+            order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow=arrow, limit=limit, noted=noted) for arrow in self.graph.order]
             return self._inner_step(rule, False, state, self._data(*xy), order)[0], jnp.stack(noted)
 
         return np.asarray(jax.jit(lambda state: jax.lax.scan(step, state, (xs, ys))[1])(state))
@@ -337,17 +343,18 @@ class Protocol(Network):
         return (jnp.asarray(node.embedding, message.dtype).reshape((1,) * (1 + len(node.op.shape)) + (-1,)),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Watched(Arrow):
-    """An arrow that notes whether what it found was finite."""
+    """An arrow that notes whether what it found was whole."""
 
     arrow: Arrow
+    limit: float
     noted: list
 
     def send(self, node, state, learn):
         state, message = self.arrow.send(node, state, learn)
-        parameter = True if state.parameter is None else jnp.isfinite(state.parameter).all()
-        self.noted.append(jnp.stack([jnp.asarray(parameter), jnp.isfinite(message).all()]))
+        own = jnp.zeros(()) if state.parameter is None else state.parameter
+        self.noted.append(jnp.stack([(jnp.isfinite(values) & (jnp.abs(values) <= self.limit)).all() for values in (own, message)]))
         return state, message
 
     def deliver(self, state, message):

@@ -271,33 +271,37 @@ def _load(path, protocol, what):
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise WeightsError(f"{path.name} is not the file its card describes (sha256 differs); fetch or train it again.")
     arrays = unpack(content, path.name)
-    _check_meaning(path.name, arrays.pop(MEANING, None), card, protocol)
-    template = jax.eval_shape(getattr(protocol, what), jax.random.key(0))
-    loaded = from_named(template, widened(arrays))
+    held = arrays.pop(MEANING, None)
+    if held is not None or MEANING in card:
+        _check_meaning(path.name, held, card.get(MEANING), protocol)
+    loaded = from_named(jax.eval_shape(getattr(protocol, what), jax.random.key(0)), widened(arrays))
     _check_finite(path.name, loaded)
+    if held is None:
+        told = f"{path.name} was saved before rules told what they were made for, so only names and shapes were compared"
+        warnings.warn(f"{told}; save it again with its protocol.", stacklevel=4)
     return loaded
 
 
-def _check_meaning(name, held, card, protocol):
+def _check_meaning(name, held, on_card, protocol):
     """Compares what file and card say with what the protocol says."""
-    if held is None:
-        told = f"{name} was saved before rules told what they were made for, so only names and shapes are compared"
-        warnings.warn(f"{told}; save it again with its protocol.", stacklevel=5)
-        return
+    told = _read_meaning(name, held)
+    if told.get("format") != FORMAT:
+        raise WeightsError(f"{name} is of format {told.get('format')!r}, but this version reads {FORMAT}; update mplp_lite.")
+    if not isinstance(on_card, dict) or first_difference(on_card, told):
+        raise WeightsError(f"The card of {name} tells of another protocol than the rule itself; fetch or train it again.")
+    difference = first_difference(told, meaning(protocol))
+    if difference:
+        raise WeightsError(f"{name} was made for {difference}; use the protocol it was made for, or move it with adopt.")
+
+
+def _read_meaning(name, held):
     try:
         told = json.loads(str(held))
-        if told["format"] != FORMAT:
-            raise WeightsError(f"{name} is of format {told['format']!r}, but this version reads {FORMAT}; update mplp_lite.")
-        on_card, difference = first_difference(card.get(MEANING, {}), told), first_difference(told, meaning(protocol))
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        if isinstance(error, WeightsError):
-            raise
+        if not isinstance(told, dict):
+            raise ValueError(f"it says {told!r}")
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{name} does not say what it was made for ({error}); fetch or train it again.") from error
-    if on_card:
-        raise WeightsError(f"The card of {name} tells of a protocol with {on_card}, as the rule itself does; fetch or train it again.")
-    if difference:
-        found = f"{name} was made for a protocol with {difference}"
-        raise WeightsError(f"{found}; use the protocol it was made for, or move it with adopt.")
+    return told
 
 
 def widened(arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import sys
 import jax
 import pytest
 
-from mplp_lite import recipes, weights
+from mplp_lite import Protocol, Stateless, mlp, recipes, weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import loop, report
 from mplp_lite.run.experiment import Experiment
 
+PROTOCOL = Protocol(mlp(1, 1), Stateless())
 COMMANDS = ["train", "evaluate", "list", "verify"]
 
 
@@ -132,7 +133,7 @@ def test_list_shows_recipes_and_shipped_rules(capsys):
 
 def test_list_with_a_shipped_rule(tmp_path, monkeypatch, capsys):
     """As above, whatever is shipped today."""
-    weights.save(tmp_path / "mine", {"a": 1}, {"metric": {"name": "eval loss", "mean": 0.25}, "steps": 7, "seed": 5})
+    weights.save(tmp_path / "mine", {"a": 1}, {"metric": {"name": "eval loss", "mean": 0.25}, "steps": 7, "seed": 5}, PROTOCOL)
     monkeypatch.setattr(weights, "pretrained", lambda: ["mine"])
     monkeypatch.setattr(weights, "pretrained_path", lambda name: tmp_path / f"{name}.npz")
     assert main(["list"]) == 0
@@ -149,7 +150,7 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
             calls.append((recipe, seed, out, every, devices))
             out.mkdir(parents=True)
             metric = {"name": "eval loss", "mean": 0.5, "sd": 0.25}
-            weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed})
+            weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed}, PROTOCOL)
 
     monkeypatch.setattr(loop, "train_arms", trained)
     monkeypatch.chdir(tmp_path)

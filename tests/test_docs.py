@@ -18,9 +18,10 @@ PACKAGE = Path(mplp_lite.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE_OUT = (
     ("checks", "nodes", "losses", "graph", "network", "standardize", "blocks", "learners", "adoption", "protocol"),  # the protocol
-    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meaning", "meta", "quick", "tasks", "weights"),  # what trains and judges it
+    # what trains and judges it
+    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meaning", "meta", "quick", "tasks", "weights"),
     ("authors", "draw", "run"),  # a folder each
-    ("__init__", "__main__"),
+    ("early", "__init__", "__main__"),
 )
 HEAVY = {"matplotlib", "mlxtend", "pandas", "sklearn", "tensorflow", "tensorflow_datasets"}
 

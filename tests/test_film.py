@@ -55,7 +55,7 @@ def test_a_rule_is_shipped_with_its_card_and_its_curve(tmp_path, monkeypatch):
     recipe = recipes.find("sinusoid").changed(["widths=1,1", "learner=stateless", "message=1"])
     rule, run = recipe.protocol.new_rule(jax.random.key(0)), tmp_path / "run"
     run.mkdir()
-    weights.save(run / "rule", rule, {"recipe": recipe.as_dict(), "seed": 3})
+    weights.save(run / "rule", rule, {"recipe": recipe.as_dict(), "seed": 3}, recipe.protocol)
     (run / "curve.csv").write_text("step,loss\n10,0.5\n")
     path = ship.ship(run)
     assert path == tmp_path / "sinusoid.npz" and path.with_suffix(".csv").read_text() == "step,loss\n10,0.5\n"

@@ -26,7 +26,7 @@ def rule():
 def finish(folder, rule, **changes):
     """A folder as a finished run leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights.save(folder / "rule", rule, {"recipe": RECIPE.as_dict(), "seed": 0, "steps": 20, "skipped": 0, **changes})
+    weights.save(folder / "rule", rule, {"recipe": RECIPE.as_dict(), "seed": 0, "steps": 20, "skipped": 0, **changes}, RECIPE.protocol)
     return folder
 
 

@@ -283,7 +283,7 @@ def ctrl_c():
 def pressing_at(countdown):
     """A tracer that presses Ctrl-C at one line of what trains and saves, down to the renaming of files."""
     files = {loop.__file__, weights.__file__, sys.modules[Folder.__module__].__file__}
-    spared = {"named_leaves", "_step_name", "from_named", "<genexpr>", "<dictcomp>", "<listcomp>"}  # a line per array or row
+    spared = {"named_leaves", "_step_name", "from_named", "_digest", "<genexpr>", "<dictcomp>", "<listcomp>"}  # a line per array or row
     spared |= {"locked"}  # before anything is computed
 
     def trace(frame, event, argument):

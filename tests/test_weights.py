@@ -32,7 +32,7 @@ def rule():
 @pytest.fixture
 def saved(tmp_path, rule):
     """A folder with `rule.npz` and `rule.json`, nothing else."""
-    weights.save(tmp_path / "rule", rule, CARD)
+    weights.save(tmp_path / "rule", rule, CARD, PROTOCOL)
     return tmp_path / "rule.npz"
 
 
@@ -60,7 +60,7 @@ def assert_one_sentence(error):
 
 @pytest.mark.parametrize("name", ["rule", "rule.npz", Path("rule.npz")])
 def test_round_trip_is_exact(tmp_path, rule, name):
-    weights.save(tmp_path / name, rule, CARD)
+    weights.save(tmp_path / name, rule, CARD, PROTOCOL)
     assert contents(tmp_path).keys() == {"rule.npz", "rule.json"}
     assert_same(weights.load(tmp_path / name, PROTOCOL), rule)
     assert_same(weights.load(str(tmp_path / name), PROTOCOL), rule)
@@ -74,13 +74,13 @@ def test_card_keeps_all_it_was_given_and_adds_the_sha256(saved):
 
 def test_saving_twice_gives_the_same_bytes(saved, rule):
     before = contents(saved.parent)
-    weights.save(saved, rule, CARD)
+    weights.save(saved, rule, CARD, PROTOCOL)
     assert contents(saved.parent) == before
 
 
 def test_names_with_dots_are_names_of_their_own(tmp_path, rule):
-    weights.save(tmp_path / "rate-0.1", rule, {"rate": 0.1})
-    weights.save(tmp_path / "rate-0.2", rule, {"rate": 0.2})
+    weights.save(tmp_path / "rate-0.1", rule, {"rate": 0.1}, PROTOCOL)
+    weights.save(tmp_path / "rate-0.2", rule, {"rate": 0.2}, PROTOCOL)
     assert weights.load_card(tmp_path / "rate-0.1")["rate"] == 0.1
     assert weights.load_card(tmp_path / "rate-0.2")["rate"] == 0.2
 
@@ -292,7 +292,7 @@ def test_a_save_that_fails_leaves_the_old_files_as_they_were(saved, rule, monkey
     before = contents(saved.parent)
     monkeypatch.setattr(os, call, failing(getattr(os, call), number, code))
     with pytest.raises(OSError) as error:
-        weights.save(saved, other(rule), {})
+        weights.save(saved, other(rule), {}, PROTOCOL)
     monkeypatch.undo()
     assert error.value.errno == code
     assert contents(saved.parent) == before
@@ -303,7 +303,7 @@ def test_a_save_that_fails_leaves_the_old_files_as_they_were(saved, rule, monkey
 def test_a_rename_that_fails_never_leaves_a_wrong_rule(saved, rule, monkeypatch, number):
     monkeypatch.setattr(os, "replace", failing(os.replace, number, errno.EIO))
     with pytest.raises(OSError):
-        weights.save(saved, other(rule), CARD)
+        weights.save(saved, other(rule), CARD, PROTOCOL)
     monkeypatch.undo()
     assert contents(saved.parent).keys() == {"rule.npz", "rule.json"}
     try:
@@ -320,7 +320,7 @@ def test_a_file_cut_off_by_the_kernel_leaves_the_old_files_as_they_were(saved, r
     before = contents(saved.parent)
     assert len(before["rule.npz"]) < 200_000
     with largest_file(limit), pytest.raises(OSError) as error:
-        weights.save(saved, other(rule), {"note": note})
+        weights.save(saved, other(rule), {"note": note}, PROTOCOL)
     assert error.value.errno == errno.EFBIG
     assert contents(saved.parent) == before
 
@@ -329,7 +329,7 @@ def test_a_folder_that_is_missing_or_no_folder(tmp_path, rule):
     (tmp_path / "file").write_text("text")
     for path in (tmp_path / "missing" / "rule", tmp_path / "file" / "rule"):
         with pytest.raises(OSError):
-            weights.save(path, rule, CARD)
+            weights.save(path, rule, CARD, PROTOCOL)
     assert contents(tmp_path) == {"file": b"text"}
 
 
@@ -337,9 +337,9 @@ def test_a_folder_that_is_missing_or_no_folder(tmp_path, rule):
 def test_a_card_that_json_cannot_hold_writes_nothing(saved, rule, value):
     before = contents(saved.parent)
     with pytest.raises(TypeError):
-        weights.save(saved, other(rule), {"value": value})
+        weights.save(saved, other(rule), {"value": value}, PROTOCOL)
     with pytest.raises(TypeError):
-        weights.save(saved.parent / "new", rule, {"deep": [{"value": value}]})
+        weights.save(saved.parent / "new", rule, {"deep": [{"value": value}]}, PROTOCOL)
     assert contents(saved.parent) == before
 
 
@@ -348,7 +348,7 @@ def test_a_card_is_refused_or_strict_json(saved, rule, value):
     """`NaN` and `Infinity` are no JSON; other tools cannot read them."""
     before = contents(saved.parent)
     try:
-        weights.save(saved, rule, {"metric": value})
+        weights.save(saved, rule, {"metric": value}, PROTOCOL)
     except (TypeError, ValueError):
         assert contents(saved.parent) == before
     else:

@@ -151,7 +151,8 @@ class Folder:
         Raises:
             OSError: if that fails.
         """
-        card, protocol = {**self.run, "steps": self.recipe.steps, "versions": versions(), **card}, self.recipe.told(self.recipe.numbers).protocols[0]
+        card = {**self.run, "steps": self.recipe.steps, "versions": versions(), **card}
+        protocol, *_ = self.recipe.told(self.recipe.numbers).protocols
         if state.prior is not None:
             weights.save(self.prior, state.prior, card, protocol)
         weights.save(self.rule, state.rule, card, protocol)
