@@ -11,7 +11,7 @@ from jax import Array
 
 from .checks import check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
 from .episodes import Episode, check_episode
-from .network import Data, Network, State
+from .network import Data, Network, State, check_network
 
 AT_ONCE = 20
 """Runs computed together: more keep a machine busier, fewer need less memory."""
@@ -91,10 +91,11 @@ def episode_runs(
         ValueError: if `runs < 1`, or rule or prior do not fit the network.
         TypeError: if the network is none, `episode` is no function or draws no `Episode`, or `key` is no random key.
     """
+    keys = _run_keys(key, runs)
     _check_learner(network, rule, prior)
     if not callable(episode) or isinstance(episode, type):
         raise TypeError(f"episode={shown(episode)} was given; pass a function of a key that draws an Episode, such as task.episode.")
-    keys = jax.vmap(jax.random.split)(_run_keys(key, runs))
+    keys = jax.vmap(jax.random.split)(keys)
     episodes = jax.vmap(episode)(keys[:, 0])
     check_type("episode(key)", episodes, Episode, "a function that draws an Episode")
     for values in jax.tree.leaves(episodes):
@@ -132,10 +133,11 @@ def sinusoid_runs(network: Network, rule: Any, task: Any, key: Array, runs: int 
 
 
 def _check_learner(network, rule, prior=None):
-    check_type("network", network, Network, "a Protocol, or a baseline, such as baselines.adam(graph)")
-    network.check_rule(rule)
-    if prior is not None:
-        network.check_prior(prior)
+    check_network(network)
+    if isinstance(network, Network):
+        network.check_rule(rule)
+        if prior is not None:
+            network.check_prior(prior)
 
 
 def _run_keys(key, runs):
@@ -190,6 +192,7 @@ def classification_runs(
         ValueError: if the training part is smaller than a run, a size is below 1, labels are not one-hot, or something does not fit.
         TypeError: if the network is none, a part is no pair of arrays of floats, or `key` is no random key.
     """
+    keys = _run_keys(key, runs)
     _check_learner(network, rule, prior)
     check_sizes(steps=steps, batch=batch)
     for what, part in (("train", train), ("test", test)):
@@ -197,7 +200,7 @@ def classification_runs(
     if steps * batch > len(train[0]):
         raise ValueError(f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given.")
     one = partial(_classification_run, network, rule, train, test, prior, steps, batch)
-    return jax.lax.map(one, _run_keys(key, runs))
+    return jax.lax.map(one, keys)
 
 
 def _check_part(what, part):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from .checks import check_finite, check_float, check_key, check_sizes, check_type
+from .checks import check_finite, check_float, check_key, check_sizes, check_type, shown
 from .graph import Graph, NodeState, walk
 
 
@@ -25,6 +25,16 @@ class State(NamedTuple):
 
     def __repr__(self):
         return f"State({count(self.parameters)} in parameters {' '.join(self.parameters)}; {count(self.carries)} in carries)"
+
+
+def check_network(network: Any) -> None:
+    """Lets objects pass that can begin, predict and learn, as protocols and baselines do.
+
+    Raises:
+        TypeError: if one cannot, or is a class.
+    """
+    if isinstance(network, type) or not all(callable(getattr(network, name, None)) for name in ("init", "predict", "update")):
+        raise TypeError(f"network={shown(network)} was given; pass a Protocol, or a baseline, such as baselines.adam(graph).")
 
 
 def count(tree: Any) -> str:

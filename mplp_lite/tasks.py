@@ -17,7 +17,7 @@ from jax import Array
 from . import evaluate
 from .checks import check_finite, check_key, check_one_hot, check_sizes, check_task, check_type, shown
 from .episodes import Episode, check_episode
-from .network import Data, Network
+from .network import Data, Network, check_network
 
 __all__ = ["Drawn", "Episode", "Examples", "Images", "Sinusoids", "Task", "judge"]
 
@@ -49,7 +49,7 @@ def judge(
         TypeError: if the task draws no episodes, the network is none, or `key` is no random key.
     """
     check_task(task)
-    check_type("network", network, Network, "a Protocol, or a baseline, such as baselines.adam(graph)")
+    check_network(network)
     if hasattr(task, "judge"):
         return task.judge(network, rule, key, runs, prior)
     return {"eval_loss": evaluate.episode_runs(network, rule, task.episode, key, runs, prior).eval_loss}
@@ -229,6 +229,9 @@ class Drawn:
         check_type("draw(generator)", drawn, Episode, "a function that draws an Episode")
         drawn = jax.tree.map(lambda values: np.asarray(values, jnp.result_type(float)), drawn)
         check_episode(drawn)
+        for name, values in drawn._asdict().items():
+            for each in jax.tree.leaves(values):
+                check_finite(name, each)
         return drawn
 
 
