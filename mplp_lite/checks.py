@@ -80,10 +80,15 @@ def check_number(what: str, value: Any, low: float = -INFINITY, high: float = IN
         return
     if not is_number(value):
         raise ValueError(f"{what}={shown(value)} was given; it must be a plain number.")
-    if high == INFINITY and not np.isfinite(value):
+    if high == INFINITY and not np.isfinite(_plain(value)):
         raise ValueError(f"{what}={value} was given; it must be finite.")
-    if not low <= value <= high:
+    if not low <= _plain(value) <= high:
         raise ValueError(f"{what}={value} was given; it must lie in [{low}, {high}].")
+
+
+def _plain(value):
+    """A plain number, also where jax is tracing and an array's comparisons are traced."""
+    return float(np.asarray(value))
 
 
 def is_number(value: Any) -> bool:
@@ -180,7 +185,7 @@ def check_clip(clip: Any) -> None:
     """
     if clip is None or isinstance(clip, jax.core.Tracer):
         return
-    if not is_number(clip) or not clip > 0:
+    if not is_number(clip) or not _plain(clip) > 0:
         raise ValueError(f"clip={shown(clip)} was given; it must be a number above 0, or None to clip nothing.")
 
 
