@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from .checks import check_number, check_optimizer, check_type
+from .checks import check_number, check_optimizer
 from .graph import Graph
-from .network import Data, Network, State
+from .network import Data, Network, State, check_state
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class GradientDescent(Network):
         Raises:
             ValueError, TypeError: see `Network.unit_losses`; or if the state is not of this network and optimiser.
         """
-        check_type("state", state, State, "the State that init, begin or update gave")
+        check_state(state)
         self._check_parameters("The state", state.parameters)
         _check_memory(self, state.carries)
         gradient = jax.grad(lambda p: self._objective(state._replace(parameters=p), x, y))(state.parameters)

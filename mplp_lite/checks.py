@@ -17,6 +17,7 @@ ACTIVATIONS = {
     "step": lambda x: (x > 0).astype(x.dtype),
 }
 INFINITY = float("inf")
+FLOATS = (jnp.float32, jnp.float64)
 
 
 def shown(value: Any, longest: int = 80) -> str:
@@ -114,14 +115,25 @@ def check_key(key: Any) -> None:
 
 
 def check_float(what: str, value: Any) -> None:
-    """Lets arrays of the floats that jax computes in pass: 32 bits, or 64 where `jax_enable_x64` is set.
+    """Lets arrays of floats pass that networks compute in.
 
     Raises:
-        TypeError: if it is none.
+        TypeError: if it is none; the sentence calls it `what`.
     """
-    wanted, given = jnp.result_type(float), getattr(value, "dtype", type(value).__name__)
+    given = getattr(value, "dtype", type(value).__name__)
+    if given not in FLOATS:
+        raise TypeError(f"{what} is {given}, but networks compute in float32 or float64; convert it: jax.numpy.asarray(value, float).")
+
+
+def check_dtype(what: str, value: Any, wanted: Any) -> None:
+    """Lets arrays of the dtype `wanted` pass.
+
+    Raises:
+        TypeError: if it is none; the sentence calls it `what`.
+    """
+    given = getattr(value, "dtype", type(value).__name__)
     if given != wanted:
-        raise TypeError(f"{what} is {given}, but networks compute in {wanted}; convert it: jax.numpy.asarray(value, {wanted}).")
+        raise TypeError(f"{what} is {given}, but this network computes in {wanted}; convert it: jax.numpy.asarray({what}, {wanted}).")
 
 
 def check_finite(what: str, value: Any) -> None:

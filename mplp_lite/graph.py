@@ -288,7 +288,7 @@ def _check_inputs(node, state):
     if state.output is None and not state.inputs:
         raise ValueError(f"Node {node.name!r} is to send before anything has come to it; put its data into its state's inputs.")
     if state.inputs and (missing := set(range(node.op.arity)) - set(state.inputs)):
-        raise ValueError(f"Node {node.name!r} is to fire, but nothing has come to its input slots {sorted(missing)}; fire more arrows first.")
+        raise ValueError(f"Node {node.name!r} is to fire, but nothing has come to its slots {sorted(missing)}; fire more arrows first.")
 
 
 def _check_names(graph):

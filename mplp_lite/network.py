@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .checks import check_finite, check_float, check_key, check_sizes, check_type, shown
+from .checks import FLOATS, check_dtype, check_finite, check_key, check_sizes, check_type, shown
 from .graph import Graph, NodeState, walk
 
 
@@ -25,6 +26,18 @@ class State(NamedTuple):
 
     def __repr__(self):
         return f"State({count(self.parameters)} in parameters {' '.join(self.parameters)}; {count(self.carries)} in carries)"
+
+
+def check_state(state: Any) -> None:
+    """Lets states pass.
+
+    Raises:
+        TypeError: if it is none, or holds no dictionaries.
+    """
+    check_type("state", state, State, "the State that init, begin or update gave")
+    for what, held in (("The parameters of the state", state.parameters), ("The carries of the state", state.carries)):
+        if not isinstance(held, Mapping):
+            raise TypeError(f"{what} are {shown(held)}, but they must be a dictionary by node; make the state with init or begin.")
 
 
 def check_network(network: Any) -> None:
@@ -84,7 +97,7 @@ class Network:
         Raises:
             ValueError: if the prior's names or shapes are not those of the graph, or a number in it is not finite; or if `batch` is no
                 whole number of at least 1.
-            TypeError: if the prior is no dictionary, or not of the floats that jax computes in.
+            TypeError: if the prior is no dictionary, or not of the same 32-bit or 64-bit floats.
         """
         check_sizes(batch=batch)
         self.check_prior(prior)
@@ -117,11 +130,12 @@ class Network:
         Raises:
             ValueError: if `x` has another shape than `(n, units)`, a parameter another than the graph's, or the graph has no loss; if
                 inputs differ in `n`; or, outside of jit, if a number in `x` is not finite.
-            TypeError: if `x` or a parameter is not of the floats that jax computes in, or `state` is no state.
+            TypeError: if `x` or a parameter is not of the same 32-bit or 64-bit floats, or `state` is no state.
         """
         if not self.graph.outputs:
             raise ValueError("This graph has no loss, so none of its nodes is its prediction; give it a loss.")
-        data = self._named(self.graph.inputs, x)
+        check_state(state)
+        data = self._named(state, self.graph.inputs, x)
         _check_lengths(data)
         states = walk(self.graph, self.graph.prediction, self._node_states(state, data), _nobody)
         outputs = {name: states[name].output for name in self.graph.outputs}
@@ -134,7 +148,7 @@ class Network:
             ValueError, TypeError: see `predict`; `y` is `(n, units)` too, `n >= 1`, and there is a loss.
         """
         order = (*self.graph.forward, *self.graph.seeds)
-        states = walk(self.graph, order, self._node_states(state, self._data(x, y)), _nobody)
+        states = walk(self.graph, order, self._node_states(state, self._data(state, x, y)), _nobody)
         return {name: states[name].output for name in self.graph.losses}
 
     def loss(self, state: State, x: Data, y: Data) -> Array:
@@ -147,30 +161,37 @@ class Network:
 
     def _check_parameters(self, what, parameters):
         if not isinstance(parameters, Mapping):
-            raise TypeError(f"{what} has a {type(parameters).__name__} of parameters; pass a dictionary of arrays by node, as prior() gives it.")
+            raise TypeError(f"{what} has a {type(parameters).__name__} of parameters; pass a dictionary by node, as prior() gives it.")
         given = {name: getattr(value, "shape", type(value).__name__) for name, value in parameters.items()}
         if given != self.parameter_shapes:
             raise ValueError(f"{what} has shapes {given}, but the graph needs {self.parameter_shapes}; pass one array for each.")
         for name, value in parameters.items():
-            check_float(f"{what}'s {name}", value)
+            dtype = getattr(value, "dtype", type(value).__name__)
+            if dtype not in FLOATS or dtype != self._dtype(parameters):
+                raise TypeError(f"{what} has {name} in {dtype}, but networks compute in float32 or float64; give it all in one of them.")
+
+    def _dtype(self, parameters):
+        """What the network computes in."""
+        return next((value.dtype for value in parameters.values()), jnp.result_type(float))
 
     def _node_states(self, state, data):
-        check_type("state", state, State, "the State that init, begin or update gave")
-        check_type("state.carries", state.carries, Mapping, "the State that init, begin or update gave")
+        check_state(state)
         self._check_parameters("The state", state.parameters)
         states = {node.name: NodeState(state.parameters.get(node.owner), state.carries.get(node.name)) for node in self.graph.nodes}
         return states | {name: NodeState(inputs={0: value}) for name, value in data.items()}
 
-    def _data(self, x, y):
+    def _data(self, state, x, y):
+        check_state(state)
         if not self.graph.losses:
             raise ValueError("This graph has no loss, so there is nothing to judge or to learn from; give it a loss.")
-        data = self._named(self.graph.inputs, x) | self._named(self.graph.targets, y)
+        data = self._named(state, self.graph.inputs, x) | self._named(state, self.graph.targets, y)
         if 0 in _check_lengths(data):
             raise ValueError("A batch of 0 examples was given, whose loss would be nan; give at least 1.")
         return data
 
-    def _named(self, names, values):
-        """Data by node name, shapes and dtypes checked against the graph."""
+    def _named(self, state, names, values):
+        """Data by node name, shapes and dtypes checked against graph and state."""
+        dtype = self._dtype(state.parameters)
         values = values if isinstance(values, Mapping) else dict(zip(names, (values,), strict=False))
         if set(values) != set(names):
             given = sorted(map(str, values))
@@ -178,10 +199,10 @@ class Network:
         for name, value in values.items():
             units = self.graph.node(name).op.units
             if isinstance(value, list | tuple):
-                check_float(name, value)
+                check_dtype(name, value, dtype)
             if np.ndim(value) != 2 or np.shape(value)[1] != units:
                 raise ValueError(f"{name} has shape {np.shape(value)}, but this graph takes (examples, {units}); reshape it.")
-            check_float(name, value)
+            check_dtype(name, value, dtype)
             check_finite(name, value)
         return dict(values)
 

@@ -15,7 +15,7 @@ from .adoption import adopt, partner, speakers
 from .checks import check_choice, check_finite, check_float, check_key, check_number, check_run, check_type, is_number, shown
 from .graph import Arrow, Backward, Graph, Node, walk
 from .learners import Learner
-from .network import Data, Network, State, count
+from .network import Data, Network, State, check_state, count
 from .nodes import Input, Operation
 from .standardize import NORMALIZERS, Statistics, neutral, rescale, standardize
 
@@ -115,7 +115,7 @@ class Protocol(Network):
         Raises:
             ValueError, TypeError: if it does not.
         """
-        check_rule(self, rule)
+        check_rule(self, rule, finite=True)
 
     def learner_for(self, node: Node) -> Learner:
         """What speaks for a node."""
@@ -223,9 +223,10 @@ class Protocol(Network):
         Raises:
             ValueError: if shapes do not fit the graph, or the batch does not fit the carries; or, outside of jit, if a number in the
                 data or in the rule is not finite.
-            TypeError: if data, parameters, carries or rule are not of the floats that jax computes in; if rule or state is none.
+            TypeError: if data and parameters are not of the same 32-bit or 64-bit floats; if rule or state is none, or of other numbers.
         """
-        state, seen = self._inner_step(rule, False, state, self._data(x, y))
+        check_rule(self, rule, finite=True)
+        state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
         return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
 
     def calibrate(self, rule: Rule, state: State, xs: Array, ys: Array, momentum: float = 1.0) -> Rule:
@@ -248,7 +249,7 @@ class Protocol(Network):
         check_run(xs, ys)
         if not all(map(len, jax.tree.leaves((xs, ys)))):
             raise ValueError("Calibration was given 0 steps; it needs at least 1.")
-        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(*xy)), state, (xs, ys))
+        _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(s, *xy)), state, (xs, ys))
         statistics = dict(rule.statistics)
         for node in self.graph.nodes:
             if node.name in seen:
@@ -276,7 +277,7 @@ class Protocol(Network):
         """
         if not is_number(limit) or not limit > 0:
             raise ValueError(f"limit={shown(limit)} was given; it must be above 0.")
-        check_type("state", state, State, "the State that init, begin or update gave")
+        check_state(state)
         check_run(xs, ys, finite=False)
         order, broken = self.graph.order, np.argwhere(~self._watched(rule, state, xs, ys, limit))
         if not len(broken):
@@ -291,7 +292,7 @@ class Protocol(Network):
         def step(state, xy):
             noted = []
             order = [_Watched(arrow.source, arrow.target, arrow.slot, arrow=arrow, limit=limit, noted=noted) for arrow in self.graph.order]
-            return self._inner_step(rule, False, state, self._data(*xy), order)[0], jnp.stack(noted)
+            return self._inner_step(rule, False, state, self._data(state, *xy), order)[0], jnp.stack(noted)
 
         return np.asarray(jax.jit(lambda state: jax.lax.scan(step, state, (xs, ys))[1])(state))
 
@@ -446,15 +447,13 @@ def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
     Raises:
         ValueError: if not.
     """
-    check_type("state", state, State, "the State that init, begin or update gave")
-    check_type("state.carries", state.carries, Mapping, "the State that init, begin or update gave")
     check_rule(protocol, rule)
     batch = next(value.shape[0] for value in data.values())
     _check_carries(protocol, state.carries, batch)
 
 
-def check_rule(protocol, rule) -> None:
-    """Checks that a rule belongs to a protocol, as far as shapes tell, and holds finite floats.
+def check_rule(protocol, rule, finite: bool = False) -> None:
+    """Checks that a rule belongs to a protocol, as far as shapes tell, and holds floats, `finite` ones or any.
 
     Raises:
         ValueError, TypeError: if not.
@@ -466,7 +465,8 @@ def check_rule(protocol, rule) -> None:
         told = f"the rule's {jax.tree_util.keystr(name, simple=True, separator='/')}"
         if not isinstance(leaf, float):
             check_float(told, leaf)
-        check_finite(told, leaf)
+        if finite:
+            check_finite(told, leaf)
 
 
 def _check_carries(protocol, carries, batch):

@@ -182,8 +182,20 @@ def test_the_node_that_broke_is_found(rules):
     state = PROTOCOL.init(jax.random.key(1), 5)
     rule = rules[PROTOCOL]
     assert PROTOCOL.first_break(rule, state, episode.xs, episode.ys) is None
-    found = PROTOCOL.first_break(broken(rule, "W2"), state, episode.xs, episode.ys)
-    assert found.node == "W2" and found.step in (0, 1) and found.what in ("parameter", "output")
+    rule = rule._replace(learners={**rule.learners, "b2": jax.tree.map(lambda leaf: leaf * jnp.nan, rule.learners["b2"])})
+    with pytest.raises(ValueError, match="nan was given in the rule's learners/b2"):
+        PROTOCOL.update(rule, state, *episode.at(0))
+    assert PROTOCOL.first_break(rule, state, episode.xs, episode.ys) == (0, "b2", "parameter")
+
+
+def test_the_node_that_grew_too_large_is_found(rules):
+    episode, state = random_episode(1, 1, batch=5), PROTOCOL.init(jax.random.key(1), 5)
+    largest = max(float(abs(leaf).max()) for leaf in jax.tree.leaves((episode.xs, episode.ys)))
+    rule = rules[PROTOCOL]._replace(scales={**rules[PROTOCOL].scales, "W2": jnp.float32(1e6)})
+    step, node, what = PROTOCOL.first_break(rule, state, episode.xs, episode.ys, limit=10 * largest)
+    assert (step, node, what) == (0, "W2", "parameter")
+    with pytest.raises(ValueError, match="limit=0"):
+        PROTOCOL.first_break(rule, state, episode.xs, episode.ys, limit=0)
 
 
 @pytest.mark.parametrize("group", ["W1", "b1", "W2"])
@@ -191,7 +203,8 @@ def test_it_breaks_in_the_step_in_which_a_plain_loop_first_sees_it(rules, group)
     episode, rule = random_episode(1, 1, steps=4, batch=5), broken(rules[PROTOCOL], group)
     first = state = PROTOCOL.init(jax.random.key(1), 5)
     for t in range(episode.steps):
+        losses = PROTOCOL.unit_losses(state, *episode.at(t))
         state, trail = jax.jit(PROTOCOL.update)(rule, state, *episode.at(t))
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.parameters, trail))):
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((losses, state.parameters, trail))):
             break
     assert PROTOCOL.first_break(rule, first, episode.xs, episode.ys).step == t

@@ -328,7 +328,8 @@ def jointly(small):
 
 def test_a_prior_is_trained_when_it_is_given(jointly):
     first, metrics = jointly.step(state := jointly.begin())
-    assert set(metrics) == {"loss", "hint", "held_out", "gradient"}
+    assert set(metrics) == {"loss", "hint", "held_out", "gradient", "finite"}
+    assert (metrics.pop("finite") == 1).all()
     assert all(np.isfinite(value) and value.shape == () for value in metrics.values())
     assert all((first.prior[name] != value).any() for name, value in state.prior.items())
     assert identical(first.rule.statistics, state.rule.statistics)
@@ -401,5 +402,5 @@ def test_priors_are_drawn_from_a_pool_without_replacement():
         seen.update(chosen)
     assert seen == set(pool["b"].tolist())
     assert sorted(draw(KEY, 8)["b"].tolist()) == pool["b"].tolist()
-    with pytest.raises(ValueError, match="larger sample"):
+    with pytest.raises(ValueError, match="9 priors were asked for, but the pool holds 8"):
         meta.from_pool(pool, KEY, 9)

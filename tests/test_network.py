@@ -166,7 +166,7 @@ def test_foreign_priors(prior):
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_holds_an_example(batch):
-    with refused(ValueError, f"batch={batch} was given; an inner batch holds at least 1 example"):
+    with refused(ValueError, f"batch={batch} was given; it must be a whole number of at least 1"):
         NET.begin(STATE.parameters, batch)
     with refused(ValueError, f"batch={batch} was given"):
         NET.init(jax.random.key(0), batch)

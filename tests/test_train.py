@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -348,8 +349,8 @@ def test_ctrl_c_inside_the_compiled_chunk_loses_nothing(plain, tmp_path, no_metr
     assert (tmp_path / "curve.csv").read_bytes() == (plain / "curve.csv").read_bytes()
 
 
-def press_after(monkeypatch, chunk):
-    """Ctrl-C while the given chunk (1, 2, ...) of the next run is computed."""
+def press_after(monkeypatch, chunk, number=signal.SIGINT):
+    """Ctrl-C, or another signal, while the given chunk (1, 2, ...) of the next run is computed."""
     side_by_side = loop.side_by_side
 
     def pressing(trainers):
@@ -358,7 +359,7 @@ def press_after(monkeypatch, chunk):
         def run_chunk_and_press(*args):
             found = run_chunk(*args)
             if next(calls) == chunk:
-                ctrl_c()
+                signal.raise_signal(number)
             return found
 
         run_chunk_and_press.lower = run_chunk.lower
@@ -372,6 +373,44 @@ def test_ctrl_c_outside_the_steps_ends_with_130_and_no_traceback(tmp_path, monke
     monkeypatch.setattr(*where, lambda *_, **__: ctrl_c())
     assert main(command(tmp_path)) == 130
     assert "stopped" in the_line(capsys.readouterr().err)
+
+
+# ---------------------------------------------------------------- SIGTERM, and Ctrl-C before it begins
+
+
+def test_sigterm_in_a_real_process_saves_and_says_so(tmp_path):
+    arguments = command(tmp_path / "run", "--checkpoint-every", "100000", steps=LONG)
+    with start(arguments) as process:
+        seen = ""
+        while "loss" not in seen:
+            seen += process.stderr.read(1)
+        process.send_signal(signal.SIGTERM)
+        text = seen + process.stderr.read()
+    assert process.returncode == 128 + signal.SIGTERM
+    step = safe_step(tmp_path / "run")
+    assert 0 < step < LONG and f"step {step} is saved" in the_line(text)
+
+
+def test_sigterm_inside_a_chunk_is_told_from_ctrl_c(tmp_path, no_metric, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    press_after(monkeypatch, 2, signal.SIGTERM)
+    with pytest.raises(Interrupted) as stop:
+        run(tmp_path)
+    assert (stop.value.step, stop.value.signal, str(stop.value)) == (20, signal.SIGTERM, "20")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_the_steps_is_one_line(tmp_path, monkeypatch, capsys, number):
+    monkeypatch.setattr(Trainer, "begin", lambda *_: signal.raise_signal(number))
+    assert main(command(tmp_path)) == 128 + number
+    assert "stopped" in the_line(capsys.readouterr().err)
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_one_line():
+    code = "import sys, signal; sys.argv = ['-m']; from mplp_lite import early; signal.raise_signal(signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode in (130, -signal.SIGINT) and done.stderr == "mplp_lite: stopped before it began\n"
 
 
 # ---------------------------------------------------------------- a folder that is another run's, or damaged
@@ -443,6 +482,10 @@ DAMAGES = {
     "about without recipe": about(lambda value: {"seed": SEED, "step": 40}),
     "about without step": about(lambda value: {"recipe": value["recipe"], "seed": SEED}),
     "step a text": about(lambda value: {**value, "step": "40"}),
+    "a step less": about(lambda value: {**value, "step": 30}),
+    "no digest": about(lambda value: {key: value[key] for key in value.keys() - {"sha256"}}),
+    "a number changed": remade(lambda arrays: arrays.update({max(arrays): arrays[max(arrays)] + 1})),
+    "a deep nest": remade(lambda arrays: arrays.update(about=np.asarray("[" * 100_000))),
     "array missing": remade(lambda arrays: arrays.pop(max(arrays))),
     "array too many": remade(lambda arrays: arrays.update(more=np.zeros(3))),
     "another dtype": remade(lambda arrays: arrays.update({max(arrays): arrays[max(arrays)].astype(np.float64)})),
@@ -481,22 +524,53 @@ def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(half):
     assert refused > 100
 
 
+def rows(change):
+    """A curve with its rows changed."""
+
+    def damage(content):
+        header, *lines = content.decode().splitlines()
+        return "\n".join([header, *change(lines), ""]).encode()
+
+    return damage
+
+
 CURVES = {
+    "first row missing": rows(lambda lines: lines[1:]),
+    "middle row missing": rows(lambda lines: [*lines[:1], *lines[2:]]),
+    "row doubled": rows(lambda lines: [*lines[:2], *lines[1:]]),
+    "rows swapped": rows(lambda lines: [lines[1], lines[0], *lines[2:]]),
     "missing": None,
-    "empty": b"",
-    "text": b"no curve\n1\n",
-    "no numbers": b"step,loss,hint,held_out,gradient,skipped\n10,x,x,x,x,x\n",
-    "no text": b"\xff\xfe",
+    "empty": lambda content: b"",
+    "text": lambda content: b"no curve\n1\n",
+    "no numbers": lambda content: b"step,loss,hint,held_out,gradient,skipped\n10,x,x,x,x,x\n",
+    "no text": lambda content: b"\xff\xfe",
 }
 
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 def test_a_curve_that_is_missing_or_damaged_is_named(half, capsys, curve):
-    (half / "curve.csv").unlink() if curve is None else (half / "curve.csv").write_bytes(curve)
+    path = half / "curve.csv"
+    path.unlink() if curve is None else path.write_bytes(curve(path.read_bytes()))
     before = contents(half)
     assert main(command(half)) == 2
     assert "curve.csv" in the_line(capsys.readouterr().err)
     assert contents(half) == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint.npz", "curve.csv"])
+def test_a_folder_where_a_file_should_be_is_named(half, capsys, name):
+    (half / name).unlink()
+    (half / name).mkdir()
+    assert main(command(half)) == 2
+    assert name in the_line(capsys.readouterr().err)
+
+
+def test_a_run_folder_that_was_deleted_is_not_called_safe(tmp_path, no_metric, monkeypatch, capsys):
+    row = loop._row
+    monkeypatch.setattr(loop, "_row", lambda step, *rest: (shutil.rmtree(tmp_path / "run") if step == 30 else None, row(step, *rest))[1])
+    with pytest.raises(RunError, match="no step is safe"):
+        run(tmp_path / "run")
+    assert "step 20 is safe" not in capsys.readouterr().err
 
 
 def test_two_runs_in_one_folder(half, capsys, monkeypatch):
@@ -550,6 +624,8 @@ def test_steps_with_nan_are_skipped_counted_and_reported(tmp_path, monkeypatch, 
     np.testing.assert_allclose(rows["loss"], np.nanmean(losses, axis=1), rtol=1e-5)
     assert weights.load_card(tmp_path / "rule")["skipped"] == bad.sum()
     assert f"{bad.sum()} of 50 meta-steps were skipped" in output.out and "skipped (gradient not finite)" in output.err
+    first = 1 + int(np.argmax(np.concatenate(bad)))
+    assert output.err.count("is not finite") == 1 and f"Meta-step {first}: the gradient of episode 1 of 1 is not finite" in output.err
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.load(tmp_path / "rule", recipe.protocol)))
 
 
@@ -607,7 +683,7 @@ def test_a_disk_full_for_a_while_changes_nothing(plain, tmp_path, no_metric, mon
     run(tmp_path)
     assert result(tmp_path) == result(plain)
     assert contents(tmp_path).keys() == contents(plain).keys()
-    assert capsys.readouterr().out.count("No space left on device") == sum(map(len, times.values()))
+    assert capsys.readouterr().err.count("No space left on device") == sum(map(len, times.values()))
 
 
 def test_a_disk_full_to_the_end_keeps_the_last_good_checkpoint(plain, tmp_path, no_metric, monkeypatch, capsys):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from mplp_lite import Protocol, Stateless, mlp, weights
+from mplp_lite.meaning import meaning
 from mplp_lite.run.folder import read_curve
 from mplp_lite.run.recipes import RECIPES, Recipe
 from mplp_lite.weights import WeightsError
@@ -66,10 +67,10 @@ def test_round_trip_is_exact(tmp_path, rule, name):
     assert_same(weights.load(str(tmp_path / name), PROTOCOL), rule)
 
 
-def test_card_keeps_all_it_was_given_and_adds_the_sha256(saved):
-    sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
-    assert weights.load_card(saved) == {**CARD, "sha256": sha256}
-    assert json.loads(saved.with_suffix(".json").read_bytes()) == {**CARD, "sha256": sha256}
+def test_card_keeps_all_it_was_given_and_adds_meaning_and_sha256(saved):
+    added = {"protocol": meaning(PROTOCOL), "sha256": hashlib.sha256(saved.read_bytes()).hexdigest()}
+    assert weights.load_card(saved) == {**CARD, **added}
+    assert json.loads(saved.with_suffix(".json").read_bytes()) == {**CARD, **added}
 
 
 def test_saving_twice_gives_the_same_bytes(saved, rule):

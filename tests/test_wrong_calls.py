@@ -314,7 +314,7 @@ PREDICTIONS = [
     ("x is transposed", X.T, ValueError, r"x has shape \(2, 4\), but this graph takes \(examples, 2\); reshape it"),
     ("x is one example", X[0], ValueError, r"x has shape \(2,\), but this graph takes \(examples, 2\)"),
     ("x has an axis of steps", X[None], ValueError, r"x has shape \(1, 4, 2\), but"),
-    ("x is whole numbers", jnp.ones((4, 2), int), TypeError, "x is int32, but networks compute in float32; convert it"),
+    ("x is whole numbers", jnp.ones((4, 2), int), TypeError, "x is int32, but this network computes in float32; convert it"),
     ("x is float64", np.ones((4, 2)), TypeError, "x is float64, but"),
     ("x is bfloat16", X.astype(jnp.bfloat16), TypeError, "x is bfloat16, but"),
     ("x is bool", X > 0, TypeError, "x is bool, but"),
@@ -351,9 +351,9 @@ STATES = [
     ("state is a prior", lambda: prior(), "state={.* was given; pass the State that init, begin or update gave"),
     ("state is none", lambda: None, "state=None was given"),
     ("state is a rule", lambda: rule(), r"state=Rule\(.* was given"),
-    ("parameters are none", lambda: State(None, {}), "The state has a NoneType of parameters; pass a dictionary"),
-    ("carries are none", lambda: State(prior(), None), "state.carries=None was given"),
-    ("a parameter is whole numbers", lambda: State(changed(prior(), b1=jnp.zeros(3, int)), {}), "The state's b1 is int32, but networks"),
+    ("parameters are none", lambda: State(None, {}), "The parameters of the state are None, but they must be a dictionary"),
+    ("carries are none", lambda: State(prior(), None), "The carries of the state are None, but they must be a dictionary"),
+    ("a parameter is whole numbers", lambda: State(changed(prior(), b1=jnp.zeros(3, int)), {}), "The state has b1 in int32, but networks"),
 ]
 
 TABLE = [
@@ -363,7 +363,7 @@ TABLE = [
     *(Wrong("Protocol.predict", what, lambda make=make: PROTOCOL.predict(make(), X), TypeError, told) for what, make, told in STATES),
     *(Wrong("Protocol.init", what, lambda key=key: PROTOCOL.init(key, 4), TypeError, told) for what, key, told in KEYS_THAT_ARE_NONE),
     *(Wrong("Protocol.new_rule", what, lambda key=key: PROTOCOL.new_rule(key), TypeError, told) for what, key, told in KEYS_THAT_ARE_NONE),
-    Wrong("Protocol.predict", "state and x swapped", lambda: PROTOCOL.predict(X, state()), TypeError, "x is State, but networks compute in float32"),
+    Wrong("Protocol.predict", "state and x swapped", lambda: PROTOCOL.predict(X, state()), TypeError, "state=Array.* was given"),
     Wrong("Protocol.predict", "a parameter is missing", lambda: PROTOCOL.predict(State({}, {}), X), ValueError, "The state has shapes {}, but"),
     Wrong("Protocol.predict", "one of two inputs", lambda: TWO.predict(two(), X), ValueError, r"takes \['a', 'b'\]; pass a dictionary by name"),
     Wrong("Protocol.predict", "two inputs, one shorter", lambda: TWO.predict(two(), {"a": X, "b": X[:1]}), ValueError, "{'a': 4, 'b': 1} examples"),
@@ -378,7 +378,7 @@ TABLE = [
     Wrong("Protocol.begin", "a bias is missing", lambda: PROTOCOL.begin(changed(prior(), b1=None), 4), ValueError, "The prior has shapes .* pass one array for each"),
     Wrong("Protocol.begin", "weights transposed", lambda: PROTOCOL.begin(changed(prior(), W1=prior()["W1"].T), 4), ValueError, r"'W1': \(3, 2\).* but the graph needs"),
     Wrong("Protocol.begin", "weights in lists", lambda: PROTOCOL.begin(changed(prior(), b1=[0.0] * 3), 4), ValueError, "'b1': 'list'.* but the graph needs"),
-    Wrong("Protocol.begin", "whole weights", lambda: PROTOCOL.begin(changed(prior(), b1=jnp.zeros(3, int)), 4), TypeError, "The prior's b1 is int32"),
+    Wrong("Protocol.begin", "whole weights", lambda: PROTOCOL.begin(changed(prior(), b1=jnp.zeros(3, int)), 4), TypeError, "The prior has b1 in int32"),
     Wrong("Protocol.begin", "no batch", lambda: PROTOCOL.begin(prior(), 0), ValueError, "batch=0 was given; it must be a whole number of at least 1"),
     Wrong("Protocol.begin", "a float as batch", lambda: PROTOCOL.begin(prior(), 4.0), ValueError, "batch=4.0 was given"),
     Wrong("Protocol.begin", "a truth as batch", lambda: PROTOCOL.begin(prior(), True), ValueError, "batch=True was given"),
@@ -427,7 +427,7 @@ TABLE = [
     Wrong("Protocol.update", "no rule", lambda: PROTOCOL.update(None, state(), X, Y), TypeError, "rule=None was given; pass the Rule that new_rule"),
     Wrong("Protocol.update", "the trained part", lambda: PROTOCOL.update(rule().trained, state(), X, Y), TypeError, "rule={.* was given"),
     Wrong("Protocol.update", "a plain tuple", lambda: PROTOCOL.update(tuple(rule()), state(), X, Y), TypeError, r"rule=\(.* was given"),
-    Wrong("Protocol.update", "rule and state swapped", lambda: PROTOCOL.update(state(), rule(), X, Y), TypeError, r"state=Rule\(.* was given"),
+    Wrong("Protocol.update", "rule and state swapped", lambda: PROTOCOL.update(state(), rule(), X, Y), TypeError, r"rule=State.* was given"),
     Wrong("Protocol.update", "the path of a rule", lambda: PROTOCOL.update("runs/rule.npz", state(), X, Y), TypeError, "rule='runs/rule.npz' was given"),
     *(
         Wrong("Protocol.update", f"a rule of another {other}", lambda other=other: PROTOCOL.update(rule(other), state(), X, Y), ValueError, "This rule was made for another protocol")
@@ -442,7 +442,7 @@ TABLE = [
     Wrong("Protocol.update", "the state of a baseline", lambda: PROTOCOL.update(rule(), ADAM.begin(prior(), 4), X, Y), ValueError, r"The state has carries of nodes \['optimizer'\]"),
     Wrong("Protocol.update", "a stateless state", lambda: PROTOCOL.update(rule(), State(prior(), {}), X, Y), ValueError, r"The state has carries of nodes \[\], but the learners keep them for"),
     Wrong("Protocol.update", "x and y swapped", lambda: PROTOCOL.update(rule(), state(), Y, X), ValueError, r"x has shape \(4, 1\), but"),
-    Wrong("Protocol.update", "no loss", lambda: LOSSLESS.update(rule(), State({}, {}), X, {}), ValueError, "This graph has no loss"),
+    Wrong("Protocol.update", "no loss", lambda: LOSSLESS.update(mplp.Rule({}, {}, {}), State({}, {}), X, {}), ValueError, "This graph has no loss"),
     *(
         Wrong("Protocol.calibrate", what, lambda given=given: PROTOCOL.calibrate(rule(), state(), X[None], Y[None], given), ValueError, f"momentum={re.escape(repr(given))} was given; it must {told}")
         for what, given, told in [
@@ -626,7 +626,7 @@ TABLE = [
                 "an empty slot",
                 lambda: mplp.walk(NET, NET.seeds, {"loss": NodeState(inputs={0: Y})}, None),
                 ValueError,
-                r"Node 'loss' is to fire, but nothing has come to its input slots \[1\]; fire more arrows first",
+                r"Node 'loss' is to fire, but nothing has come to its slots \[1\]; fire more arrows first",
             ),
         ]
     ),
@@ -676,7 +676,7 @@ TABLE = [
     Wrong("baselines.GradientDescent.update", "the state of a protocol", lambda: ADAM.update(None, state(), X, Y), ValueError, "This state holds no memory of this optimiser"),
     Wrong("baselines.GradientDescent.update", "the state of another optimiser", lambda: ADAM.update(None, baselines.sgd(NET).begin(prior(), 4), X, Y), ValueError, "no memory of this optimiser"),
     Wrong("baselines.GradientDescent.update", "no state", lambda: ADAM.update(None, None, X, Y), TypeError, "state=None was given"),
-    Wrong("baselines.GradientDescent.update", "whole parameters", lambda: ADAM.update(None, State(changed(prior(), b1=jnp.zeros(3, int)), {}), X, Y), TypeError, "The state's b1 is int32"),
+    Wrong("baselines.GradientDescent.update", "whole parameters", lambda: ADAM.update(None, State(changed(prior(), b1=jnp.zeros(3, int)), {}), X, Y), TypeError, "The state has b1 in int32"),
     Wrong("baselines.GradientDescent.update", "nan in the targets", lambda: ADAM.update(None, ADAM.begin(prior(), 4), X, broken(Y)), ValueError, "nan was given in y"),
 ]
 

@@ -290,7 +290,7 @@ def _checkpoint(run):
             problem = f"Cannot write {run.folder.checkpoint} ({error.strerror or error}); {_safe(run)}; make room and run again."
             raise RunError(problem) from error
         tqdm.write(f"Could not save step {run.step} ({error.strerror or error}); {_safe(run)}, and the run goes on.", file=sys.stderr)
-        return run.saved
+        return run.saved if run.folder.checkpoint.is_file() else 0
     return run.step
 
 
