@@ -5,7 +5,19 @@ from typing import NamedTuple
 import jax
 from jax import Array
 
+from .checks import check_run, check_type
 from .network import Data
+
+
+def check_episode(episode: "Episode") -> None:
+    """Lets one episode pass, with as many steps of targets as of inputs.
+
+    Raises:
+        TypeError: if it is none.
+        ValueError: if its arrays do not fit.
+    """
+    check_type("episode", episode, Episode, "one Episode, as a task's episode(key) draws it")
+    check_run(episode.xs, episode.ys, finite=False)
 
 
 class Episode(NamedTuple):

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .checks import check_key, check_sizes
-from .episodes import Episode
-from .network import Data, Network, State
+from .checks import check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
+from .episodes import Episode, check_episode
+from .network import Data, Network, State, check_network
 
 AT_ONCE = 20
 """Runs computed together: more keep a machine busier, fewer need less memory."""
@@ -43,6 +43,8 @@ def inner_run(network: Network, rule: Any, state: State, episode: Episode) -> Ru
     Raises:
         ValueError, TypeError: see `Protocol.update`.
     """
+    _check_learner(network, rule)
+    check_episode(episode)
 
     def judged(state):
         return network.predict(state, episode.x_held_out), network.loss(state, *episode.held_out)
@@ -86,10 +88,19 @@ def episode_runs(
         prior: where all runs start; fresh random priors by default.
 
     Raises:
-        ValueError: if `runs < 1`.
+        ValueError: if `runs < 1`, or rule or prior do not fit the network.
+        TypeError: if the network is none, `episode` is no function or draws no `Episode`, or `key` is no random key.
     """
-    keys = jax.vmap(jax.random.split)(_run_keys(key, runs))
-    return _episode_runs(network, rule, jax.vmap(episode)(keys[:, 0]), keys[:, 1], prior)
+    keys = _run_keys(key, runs)
+    _check_learner(network, rule, prior)
+    if not callable(episode) or isinstance(episode, type):
+        raise TypeError(f"episode={shown(episode)} was given; pass a function of a key that draws an Episode, such as task.episode.")
+    keys = jax.vmap(jax.random.split)(keys)
+    episodes = jax.vmap(episode)(keys[:, 0])
+    check_type("episode(key)", episodes, Episode, "a function that draws an Episode")
+    for values in jax.tree.leaves(episodes):
+        check_finite("the episodes", values)
+    return _episode_runs(network, rule, episodes, keys[:, 1], prior)
 
 
 @partial(jax.jit, static_argnames="network")
@@ -114,9 +125,19 @@ def sinusoid_runs(network: Network, rule: Any, task: Any, key: Array, runs: int 
         prior: where all runs start; fresh random priors by default.
 
     Raises:
-        ValueError: if `runs < 1`.
+        ValueError, TypeError: see `episode_runs`; or if the task draws no sinusoids.
     """
+    if isinstance(task, type) or not hasattr(task, "evaluation_episode"):
+        raise TypeError(f"task={shown(task)} was given; pass sinusoids, such as tasks.Sinusoids().")
     return episode_runs(network, rule, task.evaluation_episode, key, runs, prior)
+
+
+def _check_learner(network, rule, prior=None):
+    check_network(network)
+    if isinstance(network, Network):
+        network.check_rule(rule)
+        if prior is not None:
+            network.check_prior(prior)
 
 
 def _run_keys(key, runs):
@@ -130,7 +151,12 @@ def summary(losses: Array) -> dict[str, list[float]]:
 
     Args:
         losses: `(runs, steps)`.
+
+    Raises:
+        ValueError: if they have another shape, or there are none.
     """
+    if np.ndim(losses) != 2 or not np.size(losses):
+        raise ValueError(f"losses have shape {np.shape(losses)}; give at least one run and one step, (runs, steps).")
     statistics = {"mean": np.mean, "sd": np.std, "median": np.median, "max": np.max}
     return {name: [float(f"{value:.6g}") for value in of(np.asarray(losses), axis=0)] for name, of in statistics.items()}
 
@@ -163,12 +189,31 @@ def classification_runs(
         prior: where all runs start; fresh random priors by default.
 
     Raises:
-        ValueError: if the training part is smaller than a run, or `runs < 1`.
+        ValueError: if the training part is smaller than a run, a size is below 1, labels are not one-hot, or something does not fit.
+        TypeError: if the network is none, a part is no pair of arrays of floats, or `key` is no random key.
     """
+    keys = _run_keys(key, runs)
+    _check_learner(network, rule, prior)
+    check_sizes(steps=steps, batch=batch)
+    for what, part in (("train", train), ("test", test)):
+        _check_part(what, part)
     if steps * batch > len(train[0]):
         raise ValueError(f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given.")
     one = partial(_classification_run, network, rule, train, test, prior, steps, batch)
-    return jax.lax.map(one, _run_keys(key, runs))
+    return jax.lax.map(one, keys)
+
+
+def _check_part(what, part):
+    """Images and labels: rows of finite floats, one label each, one-hot."""
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        raise TypeError(f"{what}={shown(part)} was given; pass a pair of images and one-hot labels.")
+    for values in part:
+        check_float(f"the {what} part", values)
+        check_finite(f"the {what} part", values)
+    shapes = [np.shape(values) for values in part]
+    if [len(shape) for shape in shapes] != [2, 2] or shapes[0][0] != shapes[1][0] or not shapes[0][0]:
+        raise ValueError(f"The {what} part has shapes {shapes}; give images (n, units) and as many one-hot labels (n, classes).")
+    check_one_hot(f"labels of the {what} part", part[1])
 
 
 @partial(jax.jit, static_argnames=("network", "steps", "batch"))
@@ -194,7 +239,16 @@ def sampled_accuracy(right: Array, key: Array, images: int = 100) -> Array:
         right: from `classification_runs`.
         key: draws the images.
         images: how many, at most as many as there are.
+
+    Raises:
+        ValueError: if there are not so many, or `right` has other axes.
+        TypeError: if `key` is no random key.
     """
+    check_key(key)
+    check_sizes(images=images)
+    if np.ndim(right) != 3 or images > np.shape(right)[2]:
+        found = f"{images} images were asked for, of answers of shape {np.shape(right)}"
+        raise ValueError(f"{found}; pass what classification_runs gave, (runs, steps + 1, n), and ask for at most n.")
     keys = jax.random.split(key, right.shape[:2])
     draw = jax.vmap(jax.vmap(lambda key, right: jax.random.choice(key, right, (images,), replace=False).mean()))
     return draw(keys, right)

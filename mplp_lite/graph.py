@@ -1,5 +1,6 @@
 """The message passing graph of Appendix A: nodes that keep a state, arrows that carry messages, an order to fire them in."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from . import losses, nodes
-from .checks import AGGREGATORS, check_choice
+from .checks import AGGREGATORS, check_choice, check_sizes, check_type, shown
 from .nodes import Input, Loss, Operation
 
 
@@ -52,7 +53,8 @@ class Node:
             learner are told apart.
 
     Raises:
-        ValueError: if the aggregator is unknown, or the embedding is no tuple of numbers.
+        ValueError: if the aggregator is unknown, or the embedding is no tuple of finite numbers.
+        TypeError: if a name is no string, or `op` no operation.
     """
 
     name: str
@@ -62,9 +64,13 @@ class Node:
     embedding: tuple[float, ...] = ()
 
     def __post_init__(self):
+        check_type("name", self.name, str, "a string that names the node, such as 'W1'")
+        check_type("op", self.op, Operation, "an operation, such as nodes.Bias(3)")
         check_choice("aggregate", self.aggregate, AGGREGATORS)
-        if not isinstance(self.embedding, tuple) or not all(isinstance(number, Real) for number in self.embedding):
-            raise ValueError(f"embedding={self.embedding!r} was given; it must be a tuple of plain numbers, such as (0.0, 1.0).")
+        check_type("tied_to", self.tied_to, str, "the name of another node, or ''")
+        numbers = self.embedding if isinstance(self.embedding, tuple) else (None,)
+        if not all(isinstance(number, Real) and math.isfinite(number) for number in numbers):
+            raise ValueError(f"embedding={shown(self.embedding)} was given; it must be a tuple of plain numbers, such as (0.0, 1.0).")
 
     @property
     def owner(self) -> str:
@@ -89,11 +95,20 @@ class Arrow:
         source: name of the node that is read.
         target: name of the node that is written to.
         slot: which input of the forward consumer this arrow belongs to.
+
+    Raises:
+        TypeError: if an end is no name.
+        ValueError: if the slot is no whole number.
     """
 
     source: str
     target: str
     slot: int = 0
+
+    def __post_init__(self):
+        check_type("source", self.source, str, "the name of a node")
+        check_type("target", self.target, str, "the name of a node")
+        check_sizes(0, slot=self.slot)
 
     def send(self, node: Node, state: NodeState, learn: Learn) -> tuple[NodeState, Array]:
         """The new state of the source, and the message."""
@@ -110,6 +125,7 @@ class Forward(Arrow):
 
     def send(self, node, state, learn):
         """Fires the operation if inputs have come since it last did."""
+        _check_inputs(node, state)
         if state.inputs:
             fired = node.op.forward(state.parameter, *(state.inputs[slot] for slot in range(node.op.arity)))
             state = state._replace(output=fired.output, stored=fired.stored, inputs={})
@@ -156,8 +172,16 @@ def walk(graph: "Graph", order: Iterable[Arrow], states: Mapping[str, NodeState]
         order: the arrows to fire.
         states: the state of every node, by name; not changed.
         learn: called with `(node, state, message)` when a node's learner speaks; returns the node's new state with `reply` set.
+
+    Raises:
+        ValueError: if an arrow ends at no node, a node has no state, or one is to fire before its inputs have come.
+        TypeError: if something in the order is no arrow.
     """
-    states = dict(states)
+    order, states = tuple(order), dict(states)
+    _check_all("order", order, Arrow)
+    missing = {end for arrow in order for end in (arrow.source, arrow.target) } - set(states)
+    if missing:
+        raise ValueError(f"The states of nodes {sorted(missing)} were not given; pass one NodeState for each node of the graph.")
     for arrow in order:
         states[arrow.source], message = arrow.send(graph.node(arrow.source), states[arrow.source], learn)
         states[arrow.target] = arrow.deliver(states[arrow.target], message)
@@ -242,6 +266,7 @@ def check_graph(graph):
         _check_consumer(graph, node)
     for arrow in graph.forward:
         _check_widths(graph.node(arrow.source), graph.node(arrow.target))
+    _check_seeds(graph)
     _check_order(graph)
     _check_predictions(graph)
     _check_backward(graph)
@@ -249,8 +274,21 @@ def check_graph(graph):
 
 def _check_types(graph):
     for what, given, kind in (("nodes", graph.nodes, Node), ("order", graph.order, Arrow)):
-        if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
-            raise TypeError(f"{what}={given!r} was given; it must be a tuple of objects of class {kind.__name__}, or of its subclasses.")
+        check_type(what, given, tuple, f"a tuple of objects of the class {kind.__name__}, or of its subclasses")
+        _check_all(what, given, kind)
+
+
+def _check_all(what, given, kind):
+    for one in given:
+        if not isinstance(one, kind):
+            raise TypeError(f"{what} hold {shown(one)}; give only objects of the class {kind.__name__}, or of its subclasses.")
+
+
+def _check_inputs(node, state):
+    if state.output is None and not state.inputs:
+        raise ValueError(f"Node {node.name!r} is to send before anything has come to it; put its data into its state's inputs.")
+    if state.inputs and (missing := set(range(node.op.arity)) - set(state.inputs)):
+        raise ValueError(f"Node {node.name!r} is to fire, but nothing has come to its slots {sorted(missing)}; fire more arrows first.")
 
 
 def _check_names(graph):
@@ -276,6 +314,13 @@ def _check_slots(graph, node):
     needed = [] if isinstance(node.op, Input) else list(range(node.op.arity))
     if filled != needed:
         raise ValueError(f"Node {node.name!r} has input slots {needed}, but forward arrows fill {filled}; fill each slot once.")
+
+
+def _check_seeds(graph):
+    for arrow in graph.seeds:
+        if arrow.source != arrow.target or not isinstance(graph.node(arrow.source).op, Loss):
+            found = f"A seed leads from {arrow.source!r} to {arrow.target!r}"
+            raise ValueError(f"{found}; it must lead from a loss to itself, as in Seed('loss', 'loss').")
 
 
 def _check_consumer(graph, node):
@@ -329,8 +374,19 @@ def _check_backward(graph):
     for arrow in graph.order:
         if isinstance(arrow, Backward) and arrow.source not in heard:
             raise ValueError(f"Node {arrow.source!r} speaks before any message has come to it; seed its loss first, or change the order.")
+        if isinstance(arrow, Backward):
+            _check_way_back(graph.node(arrow.source), graph.node(arrow.target), arrow.slot)
         if isinstance(arrow, Seed) or not isinstance(arrow, Forward):
             heard.add(arrow.target)
+
+
+def _check_way_back(source, target, slot):
+    if slot >= source.op.arity:
+        slots = list(range(source.op.arity))
+        raise ValueError(f"A backward arrow leaves {source.name!r} by slot {slot}, but its input slots are {slots}; use one of them.")
+    if source.op.incoming != target.op.units:
+        found = f"Node {source.name!r} speaks to {source.op.incoming} units, but {target.name!r} has {target.op.units}"
+        raise ValueError(f"{found}; let backward arrows lead back along forward ones.")
 
 
 def connect(parts: Iterable[Node], edges: Iterable[tuple[str, str]]) -> Graph:
@@ -342,14 +398,27 @@ def connect(parts: Iterable[Node], edges: Iterable[tuple[str, str]]) -> Graph:
 
     Raises:
         ValueError: see `Graph`.
+        TypeError: if parts are no nodes, or edges no pairs of names.
     """
-    parts, forward, filled = tuple(parts), [], {}
-    for source, target in edges:
+    parts, forward, filled = _several("parts", parts), [], {}
+    _check_all("parts", parts, Node)
+    for source, target in map(_pair, _several("edges", edges)):
         slot = filled[target] = filled.get(target, -1) + 1
         forward.append(Forward(source, target, slot))
     seeds = [Seed(node.name, node.name) for node in parts if isinstance(node.op, Loss)]
     backward = [Backward(arrow.target, arrow.source, arrow.slot) for arrow in reversed(forward)]
     return Graph(parts, (*forward, *seeds, *backward))
+
+
+def _several(what, given):
+    check_type(what, given, Iterable, f"a list of all {what}")
+    return tuple(given)
+
+
+def _pair(edge):
+    if not isinstance(edge, tuple | list) or len(edge) != 2 or not all(isinstance(end, str) for end in edge):
+        raise TypeError(f"edge={shown(edge)} was given; an edge is a pair of names, such as ('x', 'W1').")
+    return edge
 
 
 def sequential(inputs: int, *layers: int | str | Callable, loss: str = "l2", aggregate: str = "mean") -> Graph:
@@ -363,7 +432,7 @@ def sequential(inputs: int, *layers: int | str | Callable, loss: str = "l2", agg
     check_choice("loss", loss, losses.LOSSES)
     chain, width, depth = [("x", Input(inputs))], inputs, 0
     for layer in layers:
-        if isinstance(layer, Integral):
+        if isinstance(layer, Integral) and not isinstance(layer, bool):
             layer, depth = int(layer), depth + 1
             chain += [(f"W{depth}", nodes.Weight(units=layer, inputs=width, aggregate=aggregate)), (f"b{depth}", nodes.Bias(layer))]
             width = layer

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from . import blocks
-from .checks import ACTIVATIONS, check_learner
+from .checks import ACTIVATIONS, check_choice, check_learner, check_number, check_sizes, check_widths
 from .nodes import Operation
 
 GLOROT = nn.initializers.glorot_uniform()
@@ -24,11 +24,19 @@ class Dense(nn.Module):
         features: channels of `y`.
         bias: whether there is a `b`.
         first_bias: the value it starts at.
+
+    Raises:
+        ValueError: if `features` is no positive whole number, or `first_bias` no finite one.
     """
 
     features: int
     bias: bool = True
     first_bias: float = 0.0
+
+    def __post_init__(self):
+        check_sizes(features=self.features)
+        check_number("first_bias", self.first_bias)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, *pieces: Array) -> Array:
@@ -49,11 +57,19 @@ class Perceptron(nn.Module):
         widths: channels per layer.
         activation: a name from `nodes.ACTIVATIONS`.
         last_bias: whether the last layer has a bias.
+
+    Raises:
+        ValueError: if there are no widths, one is no positive whole number, or the activation is unknown.
     """
 
     widths: tuple[int, ...]
     activation: str
     last_bias: bool = True
+
+    def __post_init__(self):
+        check_widths(self.widths, fewest=1)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, *pieces: Array) -> Array:
@@ -86,7 +102,7 @@ class Learner(nn.Module):
         first_scale: what updates are multiplied with before meta-training: the paper's 0.2 x the deviation of fresh weights.
 
     Raises:
-        ValueError: if a size of it is no positive whole number, or its activation is unknown.
+        ValueError: if a size of it is no positive whole number, a number is not finite, or its activation is unknown.
     """
 
     message: int = 8

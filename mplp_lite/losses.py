@@ -8,12 +8,18 @@ import jax.numpy as jnp
 from .nodes import Fired, Loss
 
 
+def _check_alike(prediction, target):
+    if prediction.shape != target.shape:
+        raise ValueError(f"A loss was given predictions {prediction.shape} and targets {target.shape}; make the shapes equal.")
+
+
 @dataclass(frozen=True)
 class L2(Loss):
     """`(t_u - p_u)^2 / 2`."""
 
     def forward(self, parameter, prediction, target):
         """`(b, u), (b, u) -> (b, u)`; stores prediction, target and their difference."""
+        _check_alike(prediction, target)
         difference = target - prediction
         return Fired(difference**2 / 2, (prediction, target, difference))
 
@@ -24,6 +30,7 @@ class L1(Loss):
 
     def forward(self, parameter, prediction, target):
         """`(b, u), (b, u) -> (b, u)`; stores prediction and target."""
+        _check_alike(prediction, target)
         return Fired(jnp.abs(target - prediction), (prediction, target))
 
 
@@ -35,6 +42,7 @@ class CrossEntropy(Loss):
 
     def forward(self, parameter, prediction, target):
         """`(b, u), (b, u) -> (b, u)`; stores the clipped prediction, the target and the log prediction."""
+        _check_alike(prediction, target)
         prediction = jnp.clip(prediction, 1e-7, 1 - 1e-7)
         log = jnp.log(prediction)
         return Fired(-target * log, (prediction, target, log))

@@ -14,9 +14,9 @@ from jax import Array, Device
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
-from .checks import check_key, check_sizes
-from .episodes import Episode
-from .network import State
+from .checks import check_clip, check_key, check_number, check_optimizer, check_sizes, check_type, shown
+from .episodes import Episode, check_episode
+from .network import Network, State
 from .protocol import Protocol, Rule
 
 FILLS = 2500
@@ -35,6 +35,7 @@ class MetaLoss:
 
     Raises:
         ValueError: if a weight is out of its range.
+        TypeError: if `remat` is neither true nor false.
     """
 
     hint: float = 0.7
@@ -44,15 +45,20 @@ class MetaLoss:
 
     def __post_init__(self):
         for name, low, high in (("hint", 0, 1), ("remember", 0, 1), ("delta_penalty", 0, float("inf"))):
-            value = getattr(self, name)
-            if not isinstance(value, jax.core.Tracer) and not low <= value <= high:
-                raise ValueError(f"{name}={value} was given; it must lie in [{low}, {high}].")
+            check_number(name, getattr(self, name), low, high)
+        check_type("remat", self.remat, bool, "True or False")
 
     def __call__(self, protocol: Protocol, rule: Rule, prior: Mapping[str, Array], episode: Episode, key: Array) -> tuple[Array, dict]:
         """The meta-loss of one inner run from `prior`, `()`, and its parts by name, `()` each.
 
         The parts are `hint`, `held_out` and, where they have a weight, `remember` and `delta`; `key` draws what is to be remembered.
+
+        Raises:
+            ValueError, TypeError: if prior, rule or episode do not fit the protocol; or if `key` is no random key.
         """
+        check_type("protocol", protocol, Network, "the Protocol that learns")
+        check_key(key)
+        check_episode(episode)
         inner = partial(self._inner_step, protocol, rule, episode)
         keys = jax.random.split(key, episode.steps)
         scanned = jax.checkpoint(inner) if self.remat else inner
@@ -76,7 +82,13 @@ class MetaLoss:
 
 
 def delta_size(trail: Mapping[str, Mapping[str, Array]]) -> Array:
-    """Half the mean square of each parameter's delta, summed over parameters, `()`."""
+    """Half the mean square of each parameter's delta, summed over parameters, `()`.
+
+    Raises:
+        TypeError: if it is no trail.
+    """
+    if not isinstance(trail, Mapping) or not all(isinstance(told, Mapping) for told in trail.values()):
+        raise TypeError(f"trail={shown(trail)} was given; pass the trail, the second thing that update gives.")
     return sum(jnp.square(told["delta"]).mean() / 2 for told in trail.values() if "delta" in told)
 
 
@@ -88,7 +100,12 @@ def _remembered_loss(protocol: Protocol, episode: Episode, state: State, step: A
 
 
 def normalize_per_tensor(eps: float = 1e-8) -> optax.GradientTransformation:
-    """Divides each gradient tensor by its own L2 norm plus `eps`, as the published code does instead of clipping."""
+    """Divides each gradient tensor by its own L2 norm plus `eps`, as the published code does instead of clipping.
+
+    Raises:
+        ValueError: if `eps` is negative or not finite.
+    """
+    check_number("eps", eps, 0)
 
     def divide(updates, params):
         row, restore = ravel_pytree(updates)
@@ -127,7 +144,11 @@ def meta_optimizer(optimizer: optax.GradientTransformation, restore: Callable[[A
     """`optimizer`, made to skip and count meta-gradients that are nan or infinite, for what is trained in one row of numbers.
 
     One row makes for a far smaller program than hundreds of tensors; `restore` gives back the tensors that `optimizer` is for.
+
+    Raises:
+        TypeError: if the optimiser is none.
     """
+    check_optimizer(optimizer)
 
     def update(gradient, state, trained):
         updates, state = optimizer.update(restore(gradient), state, restore(trained))
@@ -138,7 +159,14 @@ def meta_optimizer(optimizer: optax.GradientTransformation, restore: Callable[[A
 
 
 def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, Array] | None = None) -> MetaState:
-    """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2)."""
+    """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2).
+
+    Raises:
+        TypeError: if rule, optimiser or prior are none.
+    """
+    check_type("rule", rule, Rule, "the Rule that new_rule made or load read")
+    check_optimizer(optimizer)
+    check_type("prior", prior, (Mapping, type(None)), "a dictionary of arrays by node, or None")
     state = MetaState(rule, prior, None)
     row, restore = ravel_pytree(state.trained)
     return state._replace(optimizer=meta_optimizer(optimizer, restore).init(row))
@@ -159,7 +187,14 @@ def episode_gradients(
     A `trained` that holds a `"prior"` starts every episode from it, and `priors` is not looked at.
     `microbatch` episodes are computed at once: fewer need less memory. `0`: all, but on CPUs one by one where each has a bundle of
     at least `FILLS` entries.
+
+    Raises:
+        ValueError: if priors, episodes and keys differ in number, or something does not fit the protocol.
+        TypeError: see `MetaLoss`.
     """
+    check_sizes(0, microbatch=microbatch)
+    check_type("rule", rule, Rule, "the Rule that new_rule made or load read")
+    _check_equally_many("Priors, episodes and keys", (priors, episodes, keys))
     microbatch = microbatch or _at_once(protocol, jax.tree.leaves(episodes)[0])
 
     def loss(trained, prior, episode, key):
@@ -184,9 +219,22 @@ def _at_once(protocol, xs):
 
 
 def clipped_mean(gradients: Any, clip: float | None = None) -> Any:
-    """The mean over the leading axis, of gradients whose global norm is brought down to `clip` where it is above."""
+    """The mean over the leading axis, of gradients whose global norm is brought down to `clip` where it is above.
+
+    Raises:
+        ValueError: if `clip` is not above 0, or the gradients differ in number.
+    """
+    check_clip(clip)
+    _check_equally_many("The gradients", gradients)
     _, restore = ravel_pytree(jax.tree.map(lambda values: values[0], gradients))
     return restore(_clipped_mean_row(gradients, clip))
+
+
+def _check_equally_many(what, trees):
+    """That all arrays have a first axis, of the same length."""
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(trees)}
+    if len(lengths) != 1 or () in lengths:
+        raise ValueError(f"{what} have first axes of lengths {sorted(lengths)}; each array needs one, and all the same.")
 
 
 def _clipped_mean_row(gradients, clip):
@@ -231,8 +279,19 @@ def meta_step(
     Returns:
         The new state; and `loss`, its parts and the global norm `gradient`, `()` each, and which episodes were `finite`, loss and
         gradient: `(outer,)`, 1 or 0.
+
+    Raises:
+        ValueError: if `clip` is not above 0, priors and episodes differ in number, or devices cannot share them out evenly.
+        TypeError: if `state` is no `MetaState`, the optimiser none, or `key` no random key.
     """
+    check_type("state", state, MetaState, "the MetaState that begin or meta_step gave")
+    check_optimizer(optimizer)
+    check_key(key)
+    check_clip(clip)
+    _check_equally_many("Priors and episodes", (priors, episodes))
     outer = len(jax.tree.leaves(episodes)[0])
+    if devices is not None and outer % device_mesh(devices).size:
+        raise ValueError(f"{outer} episodes cannot be shared out over {len(devices)} devices; let one divide the other.")
 
     def mean(trained, rule, priors, episodes, keys_and_numbers):
         keys, numbers = keys_and_numbers
@@ -252,24 +311,47 @@ def meta_step(
 
 
 def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:
-    """`size` fixed priors, `(size, ...)` per parameter (128 for the sinusoids, 16 for MNIST)."""
+    """`size` fixed priors, `(size, ...)` per parameter (128 for the sinusoids, 16 for MNIST).
+
+    Raises:
+        ValueError: if `size` is no positive whole number.
+        TypeError: if the protocol is none, or `key` is no random key.
+    """
+    check_type("protocol", protocol, Network, "the Protocol whose priors they are")
     check_sizes(size=size)
     check_key(key)
     return jax.vmap(protocol.prior)(jax.random.split(key, size))
 
 
 def from_pool(pool: Mapping[str, Array], key: Array, count: int) -> dict[str, Array]:
-    """`count` different priors of a pool, `(count, ...)` per parameter."""
+    """`count` different priors of a pool, `(count, ...)` per parameter.
+
+    Raises:
+        ValueError: if the pool holds fewer, or not as many of each parameter.
+        TypeError: if the pool is no dictionary, or `key` is no random key.
+    """
     check_key(key)
+    check_type("pool", pool, Mapping, "the dictionary that prior_pool gave")
+    check_sizes(count=count)
+    _check_equally_many("The priors of a pool", pool)
     size = next(iter(pool.values())).shape[0]
-    if not 1 <= count <= size:
+    if count > size:
         raise ValueError(f"{count} priors were asked for, but the pool holds {size}; ask for at most that many.")
     chosen = jax.random.choice(key, size, (count,), replace=False)
     return {name: values[chosen] for name, values in pool.items()}
 
 
 def device_mesh(devices: Sequence[Device]) -> Mesh:
-    """The devices in a row."""
+    """The devices in a row.
+
+    Raises:
+        TypeError: if something is no device.
+        ValueError: if there is none.
+    """
+    for device in devices:
+        check_type("device", device, Device, "devices, such as jax.devices()")
+    if not len(devices):
+        raise ValueError("0 devices were given; pass at least one, such as jax.devices()[:1], or None.")
     return Mesh(np.asarray(devices), ("episodes",))
 
 

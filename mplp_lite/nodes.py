@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .checks import ACTIVATIONS, AGGREGATORS, check_choice
+from .checks import ACTIVATIONS, AGGREGATORS, check_choice, check_key, check_number, shown
 
 
 class Fired(NamedTuple):
@@ -148,7 +148,10 @@ class Weight(Operation):
         inputs: number of input units.
         units: number of output units.
         aggregate: how the messages of the synapses of one input unit become one: `"mean"` (eq. 5) or `"sum"`.
-        deviation: standard deviation of a fresh weight.
+        deviation: standard deviation of a fresh weight, `>= 0`.
+
+    Raises:
+        ValueError: if a size is no positive whole number, the aggregator is unknown, or the deviation is negative or not finite.
     """
 
     inputs: int
@@ -160,6 +163,7 @@ class Weight(Operation):
     def __post_init__(self):
         super().__post_init__()
         check_choice("aggregate", self.aggregate, AGGREGATORS)
+        check_number("deviation", self.deviation, 0)
 
     @property
     def incoming(self):
@@ -175,6 +179,7 @@ class Weight(Operation):
 
     def initial(self, key):
         """`N(0, deviation)` per weight."""
+        check_key(key)
         return self.deviation * jax.random.normal(key, self.shape)
 
     def forward(self, parameter, x):
@@ -229,12 +234,17 @@ class Activation(Operation):
 
     def __post_init__(self):
         super().__post_init__()
-        if not callable(self.fn) and self.fn not in ACTIVATIONS:
-            raise ValueError(f"Activation {self.fn!r} is unknown; use one of {sorted(ACTIVATIONS)} or pass a function.")
+        known = isinstance(self.fn, str) and self.fn in ACTIVATIONS
+        if not known and (not callable(self.fn) or isinstance(self.fn, type)):
+            raise ValueError(f"Activation {shown(self.fn)} is unknown; use one of {sorted(ACTIVATIONS)} or pass a function.")
 
     def forward(self, parameter, x):
-        """`(b, u) -> (b, u)`; stores `x`."""
-        return Fired(ACTIVATIONS.get(self.fn, self.fn)(x), (x,))
+        """`(b, u) -> (b, u)`; stores `x`. A ValueError if a function of the reader's own gives another shape or dtype."""
+        output = (ACTIVATIONS[self.fn] if isinstance(self.fn, str) else self.fn)(x)
+        given, wanted = (f"{getattr(value, 'dtype', type(value).__name__)}{getattr(value, 'shape', '')}" for value in (output, x))
+        if given != wanted:
+            raise ValueError(f"Activation {shown(self.fn)} made {given} of {wanted}; it must give one number per unit, of the same dtype.")
+        return Fired(output, (x,))
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from flax.core import FrozenDict
 from jax import Array
 
 from .adoption import adopt, partner, speakers
-from .checks import check_choice, check_finite, check_key
+from .checks import check_choice, check_finite, check_float, check_key, check_number, check_run, check_type, is_number, shown
 from .graph import Arrow, Backward, Graph, Node, walk
 from .learners import Learner
-from .network import Data, Network, State, count
-from .nodes import Input
+from .network import Data, Network, State, check_state, count
+from .nodes import Input, Operation
 from .standardize import NORMALIZERS, Statistics, neutral, rescale, standardize
 
 SHARING = ("none", "learners", "all", "kinds")
@@ -45,7 +45,15 @@ class Rule(NamedTuple):
         return {"learners": self.learners, "scales": self.scales}
 
     def with_trained(self, trained: Mapping[str, Any]) -> "Rule":
-        """This rule with another trained part."""
+        """This rule with another trained part.
+
+        Raises:
+            ValueError: if it holds anything but `learners` and `scales`.
+            TypeError: if it is no dictionary.
+        """
+        check_type("trained", trained, Mapping, "a dictionary such as Rule.trained")
+        for part in trained:
+            check_choice("part", part, ("learners", "scales"))
         return self._replace(**trained)
 
 
@@ -82,9 +90,9 @@ class Protocol(Network):
             `"none"`: learners read all as it is, and nothing is centred.
 
     Raises:
-        ValueError: if the sharing scheme or the normaliser is unknown; if learners differ in the width of their messages, or a kind
-            of node has none; if nodes that share a learner have embeddings of different lengths.
-        TypeError: if a learner is none, or a class.
+        ValueError: if the sharing scheme or the normaliser is unknown; if learners differ in the width of their messages, a kind of
+            node has none, or one is for a kind that does not exist; if nodes that share a learner have embeddings of different lengths.
+        TypeError: if the graph is none; if a learner is none, or a class; if something in them has no hash.
     """
 
     learner: Learner | Mapping[str, Learner]
@@ -92,12 +100,22 @@ class Protocol(Network):
     normalizer: str = "frozen"
 
     def __post_init__(self):
+        super().__post_init__()
         check_choice("sharing", self.sharing, SHARING)
         check_choice("normalizer", self.normalizer, NORMALIZERS)
         if isinstance(self.learner, Mapping):
             object.__setattr__(self, "learner", FrozenDict(self.learner))  # a dictionary has no hash
         check_learners(self.graph, self.learner if isinstance(self.learner, Mapping) else {"*": self.learner})
         check_embeddings(self)
+        check_hash(self)
+
+    def check_rule(self, rule: Rule) -> None:
+        """Lets a rule pass that fits this protocol, as far as shapes tell, and holds finite floats.
+
+        Raises:
+            ValueError, TypeError: if it does not.
+        """
+        check_rule(self, rule, finite=True)
 
     def learner_for(self, node: Node) -> Learner:
         """What speaks for a node."""
@@ -114,17 +132,20 @@ class Protocol(Network):
         """Key of a node's standardiser and scale in `Rule.statistics` and `Rule.scales`."""
         return self.learner_group(node) if self.sharing in ("all", "kinds") else node.owner
 
-    @partial(jax.jit, static_argnums=0)
     def new_rule(self, key: Array) -> Rule:
         """An untrained, uncalibrated rule.
 
         Raises:
             TypeError: if `key` is no random key.
         """
+        check_key(key)
+        return self._compiled_new_rule(key)
+
+    @partial(jax.jit, static_argnums=0)
+    def _compiled_new_rule(self, key):
         return self._new_rule(key)
 
     def _new_rule(self, key):
-        check_key(key)
         rule = Rule({}, {}, {})
 
         def introduce(node, state, message):
@@ -166,7 +187,10 @@ class Protocol(Network):
             ValueError: if the rule is not the source's; if the source has no node of a kind; if learners or normalisers differ, or how
                 weights collect messages; if nodes that share would take from nodes that do not; or if nodes read another number of
                 pieces than those they take from.
+            TypeError: if the rule or the source is none.
         """
+        check_type("rule", rule, Rule, "the Rule to adopt")
+        check_type("source", source, Protocol, "the Protocol that the rule was made for")
         return adopt(self, rule, source)
 
     def partners(self, source: "Protocol") -> dict[str, str]:
@@ -174,7 +198,9 @@ class Protocol(Network):
 
         Raises:
             ValueError: if the source has no node of a kind.
+            TypeError: if the source is no protocol.
         """
+        check_type("source", source, Protocol, "the Protocol that the rule was made for")
         return {node.name: partner(node, self.graph, source.graph).name for node in speakers(self.graph)}
 
     def first_carries(self, prior, batch):
@@ -198,10 +224,9 @@ class Protocol(Network):
         Raises:
             ValueError: if shapes do not fit the graph, or the batch does not fit the carries; or, outside of jit, if a number in the
                 data or in the rule is not finite.
-            TypeError: if data or parameters are not of the same 32-bit or 64-bit floats.
+            TypeError: if data and parameters are not of the same 32-bit or 64-bit floats; if rule or state is none, or of other numbers.
         """
-        for path, leaf in jax.tree.leaves_with_path(rule):
-            check_finite(f"the rule's {jax.tree_util.keystr(path, simple=True, separator='/')}", leaf)
+        check_rule(self, rule, finite=True)
         state, seen = self._inner_step(rule, False, state, self._data(state, x, y))
         return state, {name: {k: v for k, v in told.items() if k != "statistics"} for name, told in seen.items()}
 
@@ -219,10 +244,10 @@ class Protocol(Network):
                 as in the published code.
 
         Raises:
-            ValueError, TypeError: see `update`; or if `momentum` is outside [0, 1].
+            ValueError, TypeError: see `update`; or if `momentum` is outside [0, 1], or inputs and targets differ in steps.
         """
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum={momentum} was given; it must lie in [0, 1].")
+        check_number("momentum", momentum, 0, 1)
+        check_run(xs, ys)
         if not all(map(len, jax.tree.leaves((xs, ys)))):
             raise ValueError("Calibration was given 0 steps; it needs at least 1.")
         _, seen = jax.lax.scan(lambda s, xy: self._inner_step(rule, True, s, self._data(s, *xy)), state, (xs, ys))
@@ -251,8 +276,10 @@ class Protocol(Network):
             ValueError: if `limit` is not above 0; see `update`.
             TypeError: see `update`.
         """
-        if not limit > 0:
-            raise ValueError(f"limit={limit} was given; it must be above 0.")
+        if not is_number(limit) or not limit > 0:
+            raise ValueError(f"limit={shown(limit)} was given; it must be above 0.")
+        check_state(state)
+        check_run(xs, ys, finite=False)
         order, broken = self.graph.order, np.argwhere(~self._watched(rule, state, xs, ys, limit))
         if not len(broken):
             return None
@@ -345,13 +372,38 @@ def check_learners(graph: Graph, learners: Mapping[str, Learner]) -> None:
     """
     for learner in learners.values():
         if not isinstance(learner, Learner):
-            raise TypeError(f"learner={learner!r} was given; pass a learner that was called into being, such as GRU().")
+            raise TypeError(f"learner={shown(learner)} was given; pass a learner that was called into being, such as GRU().")
     widths = {kind: learner.message for kind, learner in learners.items()}
     if len(set(widths.values())) > 1:
         raise ValueError(f"Learners with messages of {widths} channels were given; learners that speak to each other need one width.")
     missing = {node.op.kind for node in graph.nodes if node.op.learns} - set(learners)
     if missing and "*" not in learners:
         raise ValueError(f"Nodes of kinds {sorted(missing)} have no learner; name one for each, or one for all others under '*'.")
+    kinds = {node.op.kind for node in graph.nodes if node.op.learns}
+    strangers = [kind for kind in learners if kind not in kinds | set(_kinds(Operation)) | {"*"}]
+    if strangers:
+        found = f"A learner was given for the kind {shown(strangers[0])}, which no operation is of"
+        raise ValueError(f"{found}; this graph has nodes of the kinds {sorted(kinds)}.")
+
+
+def _kinds(operation):
+    """Names of an operation's class and of its subclasses."""
+    yield operation.__name__.lower()
+    for subclass in operation.__subclasses__():
+        yield from _kinds(subclass)
+
+
+def check_hash(protocol) -> None:
+    """Checks that a protocol has a hash, by which jax finds what it compiled.
+
+    Raises:
+        TypeError: if not.
+    """
+    try:
+        hash(protocol)
+    except TypeError as error:
+        told = f"An operation or a learner of this protocol has no hash ({error})"
+        raise TypeError(f"{told}; hold tuples in its fields instead of lists and arrays.") from error
 
 
 def check_embeddings(protocol) -> None:
@@ -396,10 +448,26 @@ def check_step(protocol, rule, state, data: dict[str, Array]) -> None:
     Raises:
         ValueError: if not.
     """
-    if jax.tree.map(jnp.shape, rule) != _rule_shapes(protocol):
-        raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
+    check_rule(protocol, rule)
     batch = next(value.shape[0] for value in data.values())
     _check_carries(protocol, state.carries, batch)
+
+
+def check_rule(protocol, rule, finite: bool = False) -> None:
+    """Checks that a rule belongs to a protocol, as far as shapes tell, and holds floats, `finite` ones or any.
+
+    Raises:
+        ValueError, TypeError: if not.
+    """
+    check_type("rule", rule, Rule, "the Rule that new_rule made or load read")
+    if jax.tree.map(np.shape, rule) != _rule_shapes(protocol):
+        raise ValueError("This rule was made for another protocol; use new_rule, or the protocol it was made for.")
+    for name, leaf in jax.tree.leaves_with_path(rule):
+        told = f"the rule's {jax.tree_util.keystr(name, simple=True, separator='/')}"
+        if not isinstance(leaf, float):
+            check_float(told, leaf)
+        if finite:
+            check_finite(told, leaf)
 
 
 def _check_carries(protocol, carries, batch):
@@ -413,6 +481,14 @@ def _check_carries(protocol, carries, batch):
         if slots is None:
             given = f"The carry of node {node!r} has shape {held[node]}, but a batch of {batch} needs {needed[node]}"
         raise ValueError(f"{given}; make the state with init(key, batch={batch}).")
+    for name, carry in carries.items():
+        for leaf, template in zip(jax.tree.leaves(carry), jax.tree.leaves(_carries(protocol, batch)[name])):
+            _check_carry(f"the carry of node {name!r}", leaf, template)
+
+
+def _check_carry(what, leaf, template):
+    if jnp.issubdtype(template.dtype, jnp.floating) and getattr(leaf, "dtype", template.dtype) != template.dtype:
+        check_float(what, leaf)
 
 
 def _slots(protocol, carries):
@@ -423,8 +499,13 @@ def _slots(protocol, carries):
 
 
 @cache
+def _carries(protocol, batch):
+    return jax.eval_shape(partial(protocol.init, batch=batch), jax.random.key(0)).carries
+
+
+@cache
 def _carry_shapes(protocol, batch):
-    return jax.tree.map(jnp.shape, jax.eval_shape(partial(protocol.init, batch=batch), jax.random.key(0)).carries)
+    return jax.tree.map(jnp.shape, _carries(protocol, batch))
 
 
 @cache

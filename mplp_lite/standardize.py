@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .checks import check_sizes, check_type
+
 SMALLEST_DEVIATION = 1e-5
 
 
@@ -29,12 +31,28 @@ class Statistics(NamedTuple):
 
 
 def neutral(pieces: int, has_parameter: bool) -> Statistics:
-    """Statistics that change nothing, before any calibration."""
+    """Statistics that change nothing, before any calibration.
+
+    Raises:
+        ValueError: if `pieces` is no positive whole number.
+    """
+    check_sizes(pieces=pieces)
     return Statistics(jnp.ones(pieces), jnp.zeros(pieces), jnp.zeros(()) if has_parameter else None)
 
 
+def _check_reads(reads):
+    check_type("reads", reads, tuple | list, "a tuple of arrays, one per piece")
+    if not reads:
+        raise ValueError("A learner reads 0 pieces; give at least its message.")
+
+
 def measure(reads: tuple[Array, ...]) -> tuple[Array, Array]:
-    """`norm` and `mean_zeroer` of the pieces, `(pieces,)` each; a piece that hardly varies keeps norm 1."""
+    """`norm` and `mean_zeroer` of the pieces, `(pieces,)` each; a piece that hardly varies keeps norm 1.
+
+    Raises:
+        ValueError, TypeError: if `reads` is no tuple of at least one piece.
+    """
+    _check_reads(reads)
     variance = jnp.stack([piece.var() for piece in reads])
     flat = variance < SMALLEST_DEVIATION**2
     norm = jnp.where(flat, 1.0, jax.lax.rsqrt(jnp.where(flat, 1.0, variance)))
@@ -43,6 +61,7 @@ def measure(reads: tuple[Array, ...]) -> tuple[Array, Array]:
 
 def measure_size(reads: tuple[Array, ...]) -> tuple[Array, Array]:
     """The same with `norm` 1 / root mean square and nothing to take off."""
+    _check_reads(reads)
     square = jnp.stack([jnp.square(piece).mean() for piece in reads])
     tiny = square < SMALLEST_DEVIATION**2
     return jnp.where(tiny, 1.0, jax.lax.rsqrt(jnp.where(tiny, 1.0, square))), jnp.zeros(len(reads))
@@ -50,11 +69,19 @@ def measure_size(reads: tuple[Array, ...]) -> tuple[Array, Array]:
 
 def measure_nothing(reads: tuple[Array, ...]) -> tuple[Array, Array]:
     """The same with `norm` 1 and nothing to take off."""
+    _check_reads(reads)
     return jnp.ones(len(reads)), jnp.zeros(len(reads))
 
 
 def standardize(statistics: Statistics, reads: tuple[Array, ...]) -> tuple[Array, ...]:
-    """`(piece + mean_zeroer) norm`, piece by piece, shapes unchanged."""
+    """`(piece + mean_zeroer) norm`, piece by piece, shapes unchanged.
+
+    Raises:
+        ValueError: if the statistics are of another number of pieces.
+    """
+    check_type("statistics", statistics, Statistics, "the Statistics of one node")
+    if jnp.shape(statistics.norm) != (len(reads),):
+        raise ValueError(f"The statistics have shape {jnp.shape(statistics.norm)}, but {len(reads)} pieces are read; measure them again.")
     return tuple((piece + statistics.mean_zeroer[k]) * statistics.norm[k] for k, piece in enumerate(reads))
 
 
@@ -81,5 +108,12 @@ NORMALIZERS = {
 
 
 def rescale(update: Array, out_mean: Array, scale: Array) -> Array:
-    """`(update - out_mean) scale`: the step that is really taken; `scale` is meta-trained."""
+    """`(update - out_mean) scale`: the step that is really taken; `scale` is meta-trained.
+
+    Raises:
+        ValueError: if mean or scale is more than one number.
+    """
+    for what, value in (("out_mean", out_mean), ("scale", scale)):
+        if jnp.shape(value) != ():
+            raise ValueError(f"{what} has shape {jnp.shape(value)}; it must be one number.")
     return (update - out_mean) * scale

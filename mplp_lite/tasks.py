@@ -5,7 +5,7 @@ finished rule is measured; see `judge`. Register it as a pytree (`jax.tree_util.
 compiled then takes the data as arguments instead of holding a copy.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ import numpy as np
 from jax import Array
 
 from . import evaluate
-from .checks import check_finite, check_key, check_sizes
-from .episodes import Episode
-from .network import Data, Network
+from .checks import check_finite, check_key, check_one_hot, check_sizes, check_task, check_type, shown
+from .episodes import Episode, check_episode
+from .network import Data, Network, check_network
 
 __all__ = ["Drawn", "Episode", "Examples", "Images", "Sinusoids", "Task", "judge"]
 
@@ -45,8 +45,11 @@ def judge(
         prior: where all runs start; fresh random priors by default.
 
     Raises:
-        ValueError: if `runs < 1`.
+        ValueError: if `runs < 1`, or rule or prior do not fit the network.
+        TypeError: if the task draws no episodes, the network is none, or `key` is no random key.
     """
+    check_task(task)
+    check_network(network)
     if hasattr(task, "judge"):
         return task.judge(network, rule, key, runs, prior)
     return {"eval_loss": evaluate.episode_runs(network, rule, task.episode, key, runs, prior).eval_loss}
@@ -65,9 +68,9 @@ class Examples:
         test: inputs and targets that no episode ever draws, for `judge`; `None`: it takes what episodes hold out.
 
     Raises:
-        ValueError: if a size is no positive whole number, arrays differ in length, or an episode needs more examples than there are; or if
-            a number is not finite.
-        TypeError: if something is no array of floats.
+        ValueError: if a size is no positive whole number, arrays differ in length or have other axes, or an episode needs more examples
+            than there are; or if a number is not finite.
+        TypeError: if something is no array of floats, or `test` no pair.
     """
 
     x: Data
@@ -83,7 +86,15 @@ class Examples:
         if self.needed > there:
             raise ValueError(f"An episode needs {self.needed} examples, but only {there} were given; ask for fewer.")
         if self.test is not None:
-            _length("The test part", *self.test)
+            self._check_test()
+
+    def _check_test(self):
+        if not isinstance(self.test, tuple | list) or len(self.test) != 2:
+            raise TypeError(f"test={shown(self.test)} was given; pass a pair of inputs and targets.")
+        _length("The test part", *self.test)
+        given, wanted = (jax.tree.map(lambda values: values.shape[1], part) for part in (tuple(self.test), (self.x, self.y)))
+        if given != wanted:
+            raise ValueError(f"The test part has {given} units, but x and y have {wanted}; make them equal.")
 
     @property
     def needed(self) -> int:
@@ -116,22 +127,19 @@ def _at(places, data):
 def _length(what, *trees):
     """How many examples the arrays hold."""
     leaves = jax.tree.leaves(trees)
+    if not all(map(jax.tree.leaves, trees)):
+        raise TypeError(f"{what} hold no array, where inputs and targets are needed; pass both.")
     for leaf in leaves:
         if not jnp.issubdtype(getattr(leaf, "dtype", type(None)), jnp.floating):
             given = getattr(leaf, "dtype", type(leaf).__name__)
             raise TypeError(f"{what} hold {given}, but examples are arrays of floats; convert them, classes to one-hot rows.")
+        if leaf.ndim != 2:
+            raise ValueError(f"{what} hold an array of shape {leaf.shape}; examples come as (n, units), so reshape it.")
         check_finite(what, leaf)
     lengths = {len(leaf) for leaf in leaves}
     if len(lengths) != 1:
         raise ValueError(f"{what} hold {sorted(lengths)} examples; give each input the target that belongs to it.")
     return lengths.pop()
-
-
-def _check_one_hot(what, labels):
-    wrong = ((labels != 0) & (labels != 1)).any(axis=-1) | (labels.sum(axis=-1) != 1) if labels.size else np.zeros(0, bool)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(f"The {what} hold {labels[row]} in row {row}; each row must be one-hot: a single 1 among zeros.")
 
 
 class Images(Examples):
@@ -144,7 +152,9 @@ class Images(Examples):
     def __post_init__(self):
         super().__post_init__()
         for what, labels in (("labels", self.y), ("test labels", () if self.test is None else self.test[1])):
-            _check_one_hot(what, np.asarray(labels))
+            if isinstance(labels, Mapping):
+                raise TypeError(f"The {what} are a dictionary of {list(labels)}; images have one array of one-hot labels.")
+            check_one_hot(what, labels)
 
     @property
     def images(self) -> Array:
@@ -194,9 +204,16 @@ class Drawn:
     Attributes:
         draw: from a `numpy.random.Generator` to an `Episode` of float arrays with the same shapes every time; or a generator function,
             whose first episode is taken.
+
+    Raises:
+        TypeError: if it is no function; or, when it draws, if it draws no `Episode`.
     """
 
     draw: Callable[[np.random.Generator], Episode | Iterator[Episode]]
+
+    def __post_init__(self):
+        if not callable(self.draw) or isinstance(self.draw, type):
+            raise TypeError(f"draw={shown(self.draw)} was given; pass a function from a numpy.random.Generator to an Episode.")
 
     def episode(self, key: Array) -> Episode:
         """One episode."""
@@ -207,8 +224,15 @@ class Drawn:
 
     def _drawn(self, seed):
         drawn = self.draw(np.random.default_rng(np.asarray(seed)))
-        drawn = drawn if isinstance(drawn, Episode) else next(iter(drawn))
-        return jax.tree.map(lambda values: np.asarray(values, jnp.result_type(float)), drawn)
+        if isinstance(drawn, Iterable) and not isinstance(drawn, Episode):
+            drawn = next(iter(drawn), None)
+        check_type("draw(generator)", drawn, Episode, "a function that draws an Episode")
+        drawn = jax.tree.map(lambda values: np.asarray(values, jnp.result_type(float)), drawn)
+        check_episode(drawn)
+        for name, values in drawn._asdict().items():
+            for each in jax.tree.leaves(values):
+                check_finite(name, each)
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -249,6 +273,7 @@ class Sinusoids:
 
     def task(self, key: Array) -> tuple[Array, Array]:
         """Amplitude and phase of one sinusoid, `()` each; the phase in radians."""
+        check_key(key)
         amplitude_key, phase_key = jax.random.split(key)
         amplitude = jax.random.uniform(amplitude_key, minval=0.1, maxval=0.5)
         return amplitude, jax.random.uniform(phase_key, minval=0.0, maxval=jnp.pi)

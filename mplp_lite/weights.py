@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .checks import check_type, shown
 from .meaning import FORMAT, first_difference, meaning
 from .protocol import Protocol, Rule
 
@@ -34,9 +35,16 @@ class WeightsError(ValueError):
 
 
 def named_leaves(tree: Any) -> dict[str, Array]:
-    """The leaves of a pytree by their path: `"learners/W1/u_x/W"`."""
+    """The leaves of a pytree by their path: `"learners/W1/u_x/W"`.
+
+    Raises:
+        ValueError: if two have the same path, as nodes `"a"` and `"a/b"` might.
+    """
     paths, _ = jax.tree.flatten_with_path(tree)
-    return {"/".join(_step_name(step) for step in path): leaf for path, leaf in paths}
+    named = {"/".join(_step_name(step) for step in path): leaf for path, leaf in paths}
+    if len(named) < len(paths):
+        raise ValueError(f"{len(paths)} leaves have only {len(named)} different paths; give nodes names without '/'.")
+    return named
 
 
 def _step_name(step):
@@ -48,31 +56,43 @@ def from_named(template: Tree, arrays: Mapping[str, Any]) -> Tree:
 
     Raises:
         WeightsError: if names, shapes or dtypes are not those of the template.
+        TypeError: if `arrays` is no dictionary.
     """
+    check_type("arrays", arrays, Mapping, "a dictionary of arrays by path, as named_leaves and unpack give it")
     wanted = named_leaves(template)
     missing, extra = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
     if missing or extra:
         found = f"missing {missing[:3] or 'none'}, unexpected {extra[:3] or 'none'}"
         raise WeightsError(f"The arrays do not fit ({found}); use the protocol they were made for.")
     for name, leaf in wanted.items():
-        found = arrays[name]
-        if (found.shape, found.dtype) != (leaf.shape, leaf.dtype):
-            problem = f"{name} is {found.dtype}{found.shape}, but {leaf.dtype}{leaf.shape} is needed"
+        found, needed = _told(arrays[name]), _told(leaf)
+        if found != needed:
+            problem = f"{name} is {found}, but {needed} is needed"
             raise WeightsError(f"{problem}; use the protocol it was made for.")
     return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(arrays[name]) for name in wanted])
+
+
+def _told(array):
+    return f"{array.dtype}{array.shape}" if hasattr(array, "dtype") else f"a {type(array).__name__}"
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Writes a file by way of a temporary one beside it, so that a crash leaves either the old file or the new one.
 
     Raises:
-        OSError: if the folder is read-only or the disk is full; the old file is then untouched.
+        OSError: if the folder is missing or read-only, or the disk is full; the old file is then untouched.
+        TypeError: if the content is not bytes.
     """
+    check_type("path", path, str | os.PathLike, "the path of a file")
     write_all_atomically({Path(path): content})
 
 
 def write_all_atomically(contents: Mapping[Path, bytes]) -> None:
     """The same for several files: none is replaced before all are written."""
+    for path, content in contents.items():
+        check_type("content", content, bytes, f"the bytes that {Path(path).name} shall hold")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
     temporary = {}
     try:
         for path, content in contents.items():
@@ -103,9 +123,19 @@ def _flush_folders(folders):
 
 
 def pack(arrays: Mapping[str, Any]) -> bytes:
-    """The bytes of an `.npz` with `arrays`."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.asarray(value) for name, value in arrays.items()})
+    """The bytes of an `.npz` with `arrays`.
+
+    Raises:
+        TypeError: if something is no array of numbers or letters, and would have to be pickled.
+        ValueError: if numpy keeps a name for itself.
+    """
+    named, buffer = {name: np.asarray(value) for name, value in arrays.items()}, io.BytesIO()
+    for name, value in named.items():
+        if value.dtype == object:
+            raise TypeError(f"{name!r} is {shown(arrays[name])}, which only pickle could keep; give arrays of numbers.")
+        if name in ("file", "allow_pickle"):
+            raise ValueError(f"An array is called {name!r}, a name that numpy keeps for itself; call the node differently.")
+    np.savez(buffer, **named)
     return buffer.getvalue()
 
 
@@ -147,17 +177,30 @@ def save(path: str | Path, rule: Rule, card: Mapping[str, Any], protocol: Protoc
 
     Raises:
         OSError: if the files cannot be written; older ones are then untouched.
-        TypeError: if JSON cannot hold the card; nothing is then written.
+        TypeError: if JSON cannot hold the card, or something is of another kind; nothing is then written.
+        ValueError: if the rule was made for another protocol.
     """
+    _check_saved(rule, card, protocol)
     told = meaning(protocol)
     content = pack({**named_leaves(rule), MEANING: np.asarray(json.dumps(told))})
     text = strict_json({**card, MEANING: told, "sha256": hashlib.sha256(content).hexdigest()}, indent=2) + "\n"
     write_all_atomically({_beside(path, ".npz"): content, _beside(path, ".json"): text.encode()})
 
 
+def _check_saved(rule, card, protocol):
+    check_type("protocol", protocol, Protocol, "the Protocol that the rule was made for")
+    check_type("card", card, Mapping, "a dictionary that JSON can hold, such as {'seed': 0}")
+    template = jax.eval_shape(protocol.new_rule if isinstance(rule, Rule) else protocol.prior, jax.random.key(0))
+    if jax.tree.map(np.shape, rule) != jax.tree.map(np.shape, template):
+        raise ValueError("What was to be saved is no rule or prior of this protocol; pass the protocol it was made for.")
+    if not isinstance(rule, Rule) and MEANING in rule:
+        raise ValueError(f"A node is called {MEANING!r}, by which a file says what it was made for; call the node differently.")
+
+
 def _beside(path, suffix):
-    if not isinstance(path, str | Path):
-        raise TypeError(f"path={path!r} was given; pass the path of a rule, such as 'runs/experiment/rule'.")
+    check_type("path", path, str | Path, "the path of a rule, such as 'runs/experiment/rule'")
+    if not Path(path).name:
+        raise ValueError(f"path={str(path)!r} was given, which names no file; pass the path of a rule, such as 'runs/experiment/rule'.")
     path = Path(path)
     return path.with_name(path.name.removesuffix(".npz") + suffix)
 
@@ -169,8 +212,16 @@ def _read(path):
 
 
 def strict_json(value: Any, indent: int) -> str:
-    """JSON with null for nan and infinity."""
-    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+    """JSON with null for nan and infinity.
+
+    Raises:
+        TypeError: if JSON cannot hold the value.
+    """
+    try:
+        return json.dumps(_finite(value), indent=indent, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        told = shown(str(error)).strip("'\"")
+        raise TypeError(f"JSON cannot hold this ({told}); use dictionaries, lists, words and plain numbers.") from error
 
 
 def _finite(value):
@@ -214,7 +265,7 @@ def load(path: str | Path, protocol: Protocol) -> Rule:
 
 def _load(path, protocol, what):
     if not isinstance(protocol, Protocol):
-        raise TypeError(f"protocol={protocol!r} was given; pass the Protocol that the rule was made for.")
+        raise TypeError(f"protocol={shown(protocol)} was given; pass the Protocol that the rule was made for.")
     path = _beside(path, ".npz")
     content, card = _read(path), load_card(path)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
@@ -254,7 +305,14 @@ def _read_meaning(name, held):
 
 
 def widened(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays with floats of 32 bits as the floats that jax computes in, which are longer under `jax_enable_x64`."""
+    """The arrays with floats of 32 bits as the floats that jax computes in, which are longer under `jax_enable_x64`.
+
+    Raises:
+        TypeError: if something is no array.
+    """
+    for name, value in arrays.items():
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"{name!r} is {_told(value)}; give arrays, such as jax.numpy.zeros(3).")
     return {name: value.astype(jnp.result_type(float)) if value.dtype == np.float32 else value for name, value in arrays.items()}
 
 
@@ -301,7 +359,7 @@ def pretrained_path(name: str) -> Path:
         ValueError: if there is no rule of that name.
     """
     if name not in pretrained():
-        raise ValueError(f"There is no shipped rule {name!r}; there are {pretrained()}.")
+        raise ValueError(f"There is no shipped rule {shown(name)}; there are {pretrained()}.")
     return Path(str(_shipped())) / f"{name}.npz"
 
 

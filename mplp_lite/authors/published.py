@@ -5,6 +5,7 @@ The layout follows google-research/self-organising-systems, folder `mplp` (Apach
 
 import io
 import zipfile
+from os import PathLike
 from pathlib import Path
 
 import jax
@@ -12,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ..checks import check_type
 from ..learners import GRU, Stateless
+from ..network import Network
 from ..protocol import Protocol, Rule
 from ..weights import WeightsError, from_named, named_leaves, widened
 
@@ -108,7 +111,9 @@ def load_published(path: str | Path, protocol: Protocol) -> Rule:
     Raises:
         FileNotFoundError: if there is no such file.
         WeightsError: if it holds no flat float32 vector of the right length, or a number that is not finite.
+        TypeError: if `path` is no path, or `protocol` none.
     """
+    check_type("protocol", protocol, Protocol, "the Protocol that the vector was made for")
     return unflatten(_read_vector(path), protocol)
 
 
@@ -116,8 +121,9 @@ def load_published_prior(path: str | Path, protocol: Protocol) -> dict[str, Arra
     """The prior in one of the authors' `.npy` files: `W1 b1 W2 b2 ...`, flat.
 
     Raises:
-        FileNotFoundError, WeightsError: see `load_published`.
+        FileNotFoundError, WeightsError, TypeError: see `load_published`.
     """
+    check_type("protocol", protocol, Network, "the Protocol that the vector was made for")
     vector = _read_vector(path)
     shapes = {node.name: node.op.parameter_shape for node in protocol.graph.nodes if node.op.parameter_shape is not None}
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
@@ -132,7 +138,9 @@ def read_bytes(path: str | Path) -> bytes:
 
     Raises:
         FileNotFoundError: if there is no file there.
+        TypeError: if it is no path.
     """
+    check_type("path", path, str | PathLike, "the path of one of the authors' files")
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {path}; pass the path of one of the authors' files.")
     return Path(path).read_bytes()

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from .. import meta, tasks
-from ..checks import check_sizes
+from ..checks import check_clip, check_key, check_number, check_optimizer, check_sizes, check_task, check_type, shown
 from ..describe import describe
 from ..meta import MetaLoss
 from ..protocol import Protocol, Rule
@@ -42,7 +42,7 @@ class Experiment:
 
     Raises:
         ValueError: if a number is out of range, or the protocols' rules differ in shape.
-        TypeError: if the task draws no episodes.
+        TypeError: if a protocol or the optimiser is none, the task draws no episodes, or the meta-loss is no function.
     """
 
     protocol: Protocol | Sequence[Protocol]
@@ -63,10 +63,18 @@ class Experiment:
         check_sizes(0, microbatch=self.microbatch, calibration_runs=self.calibration_runs)
         pool = isinstance(self.priors, int) and not isinstance(self.priors, bool) and self.priors >= self.outer_batch
         if self.priors not in PRIORS and not pool:
-            raise ValueError(f"priors={self.priors!r} was given; it must be 'fresh', 'learned', or a pool of at least outer_batch priors.")
+            given = shown(self.priors)
+            raise ValueError(f"priors={given} was given; it must be 'fresh', 'learned', or a pool of at least outer_batch priors.")
+        check_clip(self.clip)
+        check_number("calibration_momentum", self.calibration_momentum, 0, 1)
+        check_type("name", self.name, str, "what to call it on its card")
+        check_optimizer(self.optimizer)
+        if not callable(self.meta_loss) or isinstance(self.meta_loss, type):
+            raise TypeError(f"meta_loss={shown(self.meta_loss)} was given; pass a function or an object, such as meta.MetaLoss().")
+        for protocol in self.protocol if isinstance(self.protocol, list | tuple) else (self.protocol,):
+            check_type("protocol", protocol, Protocol, "a Protocol, or a list of them")
         for task in self.tasks:
-            if not callable(getattr(task, "episode", None)):
-                raise TypeError(f"task={task!r} was given; it must be an object with episode(key), such as tasks.Examples(x, y).")
+            check_task(task)
         self._check_members()
 
     def _check_members(self):
@@ -103,7 +111,11 @@ class Experiment:
         Args:
             key: draws it.
             members: protocols and tasks; those of the experiment by default.
+
+        Raises:
+            TypeError: if `key` is no random key.
         """
+        check_key(key)
         keys = jax.random.split(key, 1 + self.calibration_runs)
         members = self.members if members is None else members
         rule = members[0][0].new_rule(keys[0])
@@ -121,6 +133,7 @@ class Experiment:
 
     def begin(self, key: Array, members: Sequence[tuple[Protocol, Any]] | None = None) -> meta.MetaState:
         """Meta-training before its first step; see `first_rule`."""
+        check_key(key)
         prior = self.protocols[0].prior(jax.random.fold_in(key, 1)) if self.priors == "learned" else None
         return meta.begin(self.first_rule(key, members), self.optimizer, prior)
 

@@ -141,7 +141,7 @@ class Folder:
             rows = [row for row in read_curve(self.curve) if row["step"] <= step]
             if [row["step"] for row in rows] != [*range(CHUNK, step, CHUNK), step]:
                 raise ValueError(f"its rows do not lead from step {CHUNK} to step {step}, each {CHUNK} further than the last")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise RunError(f"{self.curve} is no good learning curve ({error}); move the checkpoint away to start anew.") from error
         return step, state, rows
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from jax import Array
 from tqdm import tqdm
 
 from .. import meta
+from ..checks import check_sizes, check_type, shown
 from ..protocol import Rule
 from . import hosts, memory, report
 from .errors import Interrupted, RunError
@@ -90,8 +92,10 @@ def train(
     Raises:
         RunError: if the folder is not this run's, or is in use, or cannot be written at the end; if memory is too small; if another
             host is gone; or see `Trainer`.
+        ValueError, TypeError: if an argument cannot be; nothing is computed then.
         Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
+    _check_out(out)
     return train_arms([Arm(experiment, seed, Path(out))], checkpoint_every, quiet, devices)[0]
 
 
@@ -115,8 +119,21 @@ def train_seeds(
 
     Raises:
         RunError, Interrupted: see `train`.
+        ValueError, TypeError: see `train`; or if there is no seed, or one is given twice.
     """
+    _check_out(out)
+    _check_seeds(seeds)
     return train_arms([Arm(experiment, seed, Path(out, f"seed-{seed}")) for seed in seeds], checkpoint_every, quiet, devices)
+
+
+def _check_out(out):
+    check_type("out", out, str | PathLike, "the path of the run's folder")
+
+
+def _check_seeds(seeds):
+    check_type("seeds", seeds, Sequence, "a list of seeds, such as range(4)")
+    if not len(seeds) or any(seed in seeds[:place] for place, seed in enumerate(seeds)):
+        raise ValueError(f"seeds={shown(seeds)} was given; it must hold at least one, and each only once.")
 
 
 def train_arms(arms: Sequence[Arm], checkpoint_every: int = 100, quiet: bool = False, devices: int = 1) -> list[Trained]:
@@ -124,6 +141,7 @@ def train_arms(arms: Sequence[Arm], checkpoint_every: int = 100, quiet: bool = F
 
     Args, Raises: see `train`.
     """
+    check_sizes(checkpoint_every=checkpoint_every)
     runs = {arm: _Run(Trainer(arm.recipe, arm.seed, devices), Folder(arm.out, arm.recipe, arm.seed)) for arm in arms}
     with hosts.together(), ExitStack() as locks:
         hosts.from_first(lambda: (None, [locks.enter_context(run.folder.locked()) for run in runs.values()]))
@@ -180,7 +198,7 @@ def _finish(run):
         if hosts.leads():
             run.card = run.folder.finish(run.state, run.card)
     except OSError as error:
-        raise RunError(f"Cannot write {run.folder.rule} ({error.strerror}); make room and run the same command again.") from error
+        raise RunError(f"Cannot write {run.folder.rule} ({error.strerror or error}); make room and run the same command again.") from error
 
 
 def _meta_steps(runs, checkpoint_every, quiet):
@@ -269,9 +287,9 @@ def _checkpoint(run):
             run.folder.save(run.step, run.state, run.rows)
     except OSError as error:
         if run.step == run.trainer.recipe.steps:
-            problem = f"Cannot write {run.folder.checkpoint} ({error.strerror}); {_safe(run)}; make room and run again."
+            problem = f"Cannot write {run.folder.checkpoint} ({error.strerror or error}); {_safe(run)}; make room and run again."
             raise RunError(problem) from error
-        tqdm.write(f"Could not save step {run.step} ({error.strerror}); {_safe(run)}, and the run goes on.", file=sys.stderr)
+        tqdm.write(f"Could not save step {run.step} ({error.strerror or error}); {_safe(run)}, and the run goes on.", file=sys.stderr)
         return run.saved if run.folder.checkpoint.is_file() else 0
     return run.step
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from math import isqrt
+from numbers import Real
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import optax
 from jax import Array
 
 from .. import data, graph, meta, tasks
+from ..checks import shown
 from ..learners import GRU, Learner, Stateless
 from ..protocol import Protocol
 from .experiment import Experiment
@@ -23,6 +25,7 @@ class RecipeError(ValueError):
 
 
 _EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1", bool: "True"}
+_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
 
 
 def check_field(recipe: Any, field: str, holds: bool, wanted: str) -> None:
@@ -32,7 +35,7 @@ def check_field(recipe: Any, field: str, holds: bool, wanted: str) -> None:
         RecipeError: saying what was given and what is wanted.
     """
     if not holds:
-        raise RecipeError(f"{field}={getattr(recipe, field)!r} was given; it must be {wanted}.")
+        raise RecipeError(f"{field}={shown(getattr(recipe, field))} was given; it must be {wanted}.")
 
 
 def read_value(name: str, text: str, kind: type) -> Any:
@@ -94,7 +97,8 @@ class Recipe:
         calibration_momentum: `p` of each such run.
 
     Raises:
-        RecipeError: if a count is below 1 (0 for `pool` and `warmup`), a rate or share is out of range, or a name is unknown.
+        RecipeError: if a value is not of its field's type, a count is below 1 (0 for `pool` and `warmup`), a rate or share is out of
+            range, or a name is unknown.
     """
 
     name: str
@@ -127,6 +131,7 @@ class Recipe:
     calibration_momentum: float = 1.0
 
     def __post_init__(self):
+        self._check_kinds()
         for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs"):
             check_field(self, field, getattr(self, field) >= 1, "at least 1")
         check_field(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
@@ -146,6 +151,17 @@ class Recipe:
             self.protocol, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
         except ValueError as error:
             raise RecipeError(str(error)) from error
+
+    def _check_kinds(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "widths":
+                holds = isinstance(value, tuple) and all(type(width) is int for width in value)
+                check_field(self, "widths", holds, "a tuple of whole numbers, such as (1, 20, 20, 1)")
+            elif field.type is float:
+                check_field(self, field.name, isinstance(value, Real) and not isinstance(value, bool), "a number")
+            else:
+                check_field(self, field.name, type(value) is field.type, _KINDS[field.type])
 
     def _check_ends(self):
         first, last = (self.widths[0], self.widths[-1]) if len(self.widths) > 1 else (0, 0)
@@ -273,10 +289,12 @@ class Recipe:
         Raises:
             RecipeError: if a field is unknown, a value is not of its type, or the recipe that results cannot be.
         """
+        if not isinstance(assignments, Iterable) or isinstance(assignments, str):
+            raise RecipeError(f"assignments={assignments!r} was given; pass a list of them, such as ['steps=100'].")
         return replace(self, **dict(self._parse(assignment) for assignment in assignments))
 
     def _parse(self, assignment):
-        name, equals, text = assignment.partition("=")
+        name, equals, text = str(assignment).partition("=")
         kinds = {field.name: type(getattr(self, field.name)) for field in fields(self) if field.name not in ("name", "section")}
         if not equals or name not in kinds:
             raise RecipeError(f"{assignment!r} sets nothing; write field=value with a field from {', '.join(kinds)}.")
@@ -295,16 +313,11 @@ class Recipe:
         """
         try:
             values = {key: tuple(value) if isinstance(value, list) else value for key, value in dict(fields_).items()}
-            recipe = cls(**values)
+            return cls(**values)
         except RecipeError:
             raise
         except (TypeError, ValueError) as error:
             raise RecipeError(f"These fields are no recipe: {error}.") from error
-        for field in fields(cls):
-            value = getattr(recipe, field.name)
-            check_field(recipe, field.name, field.type is not int or type(value) is int, "a whole number")
-            check_field(recipe, field.name, field.type is not bool or type(value) is bool, "true or false")
-        return recipe
 
 
 MNIST = Recipe(
@@ -369,6 +382,6 @@ def find(name: str) -> Recipe:
     Raises:
         RecipeError: if there is none.
     """
-    if name not in RECIPES:
-        raise RecipeError(f"There is no recipe {name!r}; there are {', '.join(RECIPES)}.")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise RecipeError(f"There is no recipe {shown(name)}; there are {', '.join(RECIPES)}.")
     return RECIPES[name]

@@ -120,4 +120,4 @@ def write(path: Path, found: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         weights.write_atomically(path, (weights.strict_json(found, indent=1) + "\n").encode())
     except OSError as error:
-        raise ReportError(f"Cannot write {path} ({error.strerror}); choose another --out.") from error
+        raise ReportError(f"Cannot write {path} ({error.strerror or error}); choose another --out.") from error

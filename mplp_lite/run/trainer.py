@@ -12,11 +12,14 @@ from jax import Array, Device
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .. import meta
+from ..checks import check_sizes, check_type, shown
 from ..protocol import Protocol
 from .errors import RunError
 from .experiment import Experiment
 from .memory import lean_jit
 from .recipes import Recipe
+
+LARGEST_SEED = 2**31
 
 
 class Variant(NamedTuple):
@@ -43,6 +46,8 @@ class Trainer:
 
     Raises:
         RunError: if there are not so many devices, or the outer batch cannot be shared out evenly.
+        TypeError: if it is no recipe or experiment.
+        ValueError: if the seed is no whole number from 0.
     """
 
     recipe: Recipe | Experiment
@@ -50,9 +55,13 @@ class Trainer:
     devices: int = 1
 
     def __post_init__(self):
+        check_type("experiment", self.recipe, Recipe | Experiment, "an Experiment, or a Recipe, such as recipes.find('sinusoid')")
+        check_sizes(0, seed=self.seed)
+        if self.seed >= LARGEST_SEED:
+            raise ValueError(f"seed={self.seed} was given; it must be below {LARGEST_SEED}.")
         found = len(jax.devices())
-        if not 1 <= self.devices <= found:
-            raise RunError(f"devices={self.devices} was given, but jax sees {found}; ask for at most that many.")
+        if not isinstance(self.devices, int) or not 1 <= self.devices <= found:
+            raise RunError(f"devices={shown(self.devices)} was given, but jax sees {found}; ask for at most that many.")
         if jax.process_count() > 1 and self.devices != found:
             raise RunError(f"devices={self.devices} was given, but {jax.process_count()} hosts have {found}, and all must take part.")
         if self.recipe.outer_batch % self.devices:
