@@ -133,7 +133,8 @@ def test_list_shows_recipes_and_shipped_rules(capsys):
 
 def test_list_with_a_shipped_rule(tmp_path, monkeypatch, capsys):
     """As above, whatever is shipped today."""
-    weights.save(tmp_path / "mine", {"a": 1}, {"metric": {"name": "eval loss", "mean": 0.25}, "steps": 7, "seed": 5}, PROTOCOL)
+    card = {"metric": {"name": "eval loss", "mean": 0.25}, "steps": 7, "seed": 5}
+    weights.save(tmp_path / "mine", PROTOCOL.new_rule(jax.random.key(0)), card, PROTOCOL)
     monkeypatch.setattr(weights, "pretrained", lambda: ["mine"])
     monkeypatch.setattr(weights, "pretrained_path", lambda name: tmp_path / f"{name}.npz")
     assert main(["list"]) == 0
@@ -150,7 +151,7 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
             calls.append((recipe, seed, out, every, devices))
             out.mkdir(parents=True)
             metric = {"name": "eval loss", "mean": 0.5, "sd": 0.25}
-            weights.save(out / "rule", {"a": 1}, {"metric": metric, "skipped": seed}, PROTOCOL)
+            weights.save(out / "rule", PROTOCOL.new_rule(jax.random.key(0)), {"metric": metric, "skipped": seed}, PROTOCOL)
 
     monkeypatch.setattr(loop, "train_arms", trained)
     monkeypatch.chdir(tmp_path)

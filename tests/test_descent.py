@@ -104,7 +104,7 @@ def test_backprop_is_sgd(activation, loss, double, tolerance):
 
 
 def test_where_the_clip_holds_a_prediction_no_gradient_passes():
-    protocol = Protocol(sequential(1, 3, loss="cross_entropy", aggregate="sum"), Backprop())
+    protocol = Protocol(sequential(1, 3, lambda x: x, loss="cross_entropy", aggregate="sum"), Backprop())
     prior = {"W1": jnp.array([[-1.0, 0.5, 2.0]]), "b1": jnp.zeros(3)}
     _, trail = protocol.update(protocol.new_rule(KEY), protocol.begin(prior, 1), jnp.ones((1, 1)), jnp.array([[2.0, 3.0, 4.0]]))
     np.testing.assert_allclose(trail["loss"]["message"][0, :, 0], [0, -6, 0], rtol=1e-6)

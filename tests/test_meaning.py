@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from helpers import random_episode
 from mplp_lite import GRU, Protocol, WeightsError, graph, load, load_pretrained, mlp, save, weights
@@ -158,6 +162,55 @@ def test_what_would_unpack_to_far_more_than_its_size_is_not_unpacked(tmp_path, s
     np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros((1000, 1000), np.float32))
     with pytest.raises(WeightsError, match="unpack to far more than its size"):
         weights.unpack((tmp_path / "bomb.npz").read_bytes(), "bomb.npz")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def attacked(rules, attack):
+    """Loads a rule whose files were attacked: it is refused in one sentence, or it is a rule of finite numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rule.npz")
+        save(path, rules[PROTOCOL], {"seed": 3}, PROTOCOL)
+        attack(path)
+        try:
+            loaded = load(path, PROTOCOL)
+        except WeightsError as error:
+            assert "\n" not in str(error) and len(str(error)) < 500 and str(error).endswith("."), str(error)
+        else:
+            assert jax.tree.structure(loaded) == jax.tree.structure(rules[PROTOCOL])
+            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(loaded))
+
+
+@settings(max_examples=40)
+@given(places=st.lists(st.sampled_from(["seed", "protocol", "sha256", "learners", "format", ""]), min_size=1, max_size=2), value=JSON)
+def test_whatever_a_card_says_it_is_refused_or_harmless(rules, places, value):
+    def attack(path):
+        card = weights.load_card(path)
+        for place in places:
+            inside = card["protocol"] if place in ("learners", "format") and isinstance(card["protocol"], dict) else card
+            inside[place] = value
+        path.with_suffix(".json").write_text(json.dumps(value if "" in places else card))
+
+    attacked(rules, attack)
+
+
+@settings(max_examples=40)
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=3))
+def test_whatever_bytes_a_sealed_file_holds_it_is_refused_or_a_rule(rules, changes):
+    def attack(path):
+        content = bytearray(path.read_bytes())
+        for place, flip in changes:
+            content[int(place * len(content))] ^= flip
+        path.write_bytes(content)
+        card = weights.load_card(path)
+        path.with_suffix(".json").write_text(json.dumps({**card, "sha256": hashlib.sha256(bytes(content)).hexdigest()}))
+
+    attacked(rules, attack)
 
 
 # ---------------------------------------------------------------- moving

@@ -1446,3 +1446,8 @@ def test_every_public_name_is_called_wrongly():
 
 def test_no_call_is_in_the_table_twice():
     assert len(TABLE) == len({(wrong.name, wrong.mistake) for wrong in TABLE}) >= 150
+
+
+def test_the_page_tells_how_many_there_are():
+    page = (Path(__file__).parents[1] / "book" / "troubleshooting.md").read_text()
+    assert f"{len(TABLE)} wrong calls of {len({wrong.name for wrong in TABLE})} public names" in page

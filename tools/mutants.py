@@ -87,7 +87,7 @@ MUTANTS = [
     Mutant("checksum not looked at", "weights", '!= card["sha256"]:', '== "":', "weights"),
     Mutant("any protocol may load", "weights", "    if difference:", "    if False:", "meaning"),
     Mutant("edited checkpoints resumed", "run/folder", "!= _digest(arrays, about)", "== 0", "train"),
-    Mutant("nan let in", "checks", "    if wrong.any():", "    if False:", "meaning network"),
+    Mutant("nan let in", "checks", "wrong = ~np.isfinite(np.asarray(value))", "wrong = np.zeros(1, bool)", "meaning network"),
     Mutant("the last break is found", "protocol", "map(int, broken[0])", "map(int, broken[-1])", "meaning"),
 ]
 
