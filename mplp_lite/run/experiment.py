@@ -35,7 +35,7 @@ class Experiment:
         priors: where inner runs start: `"fresh"` draws one for each episode, a whole number keeps a pool of so many, `"learned"` learns
             one jointly with the rule (section 4.1.2).
         clip: the largest norm of one episode's meta-gradient; `None` clips nothing.
-        microbatch: episodes computed at once on a device, fewer for less memory; 0 takes all.
+        microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
         calibration_runs: inner runs that statistics are measured over before meta-training; 0 for learners that need none.
         calibration_momentum: `p` of each such run.
         name: what it is called on its card.

@@ -83,7 +83,7 @@ class Recipe:
         inner_batch: examples per inner step.
         held_out: held-out examples per episode.
         outer_batch: episodes per meta-step.
-        microbatch: episodes computed at once on a device, fewer for less memory; 0 takes all.
+        microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
         pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
         learn_prior: start all episodes from one prior that is learned jointly with the rule, whatever `pool` says (section 4.1.2).
         hint: weight of the hint losses.
