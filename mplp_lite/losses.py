@@ -9,8 +9,8 @@ from .nodes import Fired, Loss
 
 
 def _check_alike(prediction, target):
-    if prediction.shape != target.shape:
-        raise ValueError(f"A loss was given predictions {prediction.shape} and targets {target.shape}; make the shapes equal.")
+    if jnp.shape(target) not in ((), jnp.shape(prediction)):
+        raise ValueError(f"A loss was given predictions {jnp.shape(prediction)} and targets {jnp.shape(target)}; make the shapes equal.")
 
 
 @dataclass(frozen=True)

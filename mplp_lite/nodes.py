@@ -241,7 +241,7 @@ class Activation(Operation):
     def forward(self, parameter, x):
         """`(b, u) -> (b, u)`; stores `x`. A ValueError if a function of the reader's own gives another shape or dtype."""
         output = (ACTIVATIONS[self.fn] if isinstance(self.fn, str) else self.fn)(x)
-        given, wanted = (f"{getattr(value, 'dtype', type(value).__name__)}{getattr(value, 'shape', '')}" for value in (output, x))
+        given, wanted = (f"{jnp.result_type(value)}{value.shape}" if hasattr(value, "shape") else value for value in (output, x))
         if given != wanted:
             raise ValueError(f"Activation {shown(self.fn)} made {given} of {wanted}; it must give one number per unit, of the same dtype.")
         return Fired(output, (x,))
