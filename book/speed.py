@@ -85,8 +85,8 @@ tables = [
 Markdown("\n\n".join(tables))
 
 # %% [markdown]
-# So the two are close. The sinusoids run somewhat faster here, the digits about as fast, and where a core is lost to something
-# else, the digits are a little behind. On a CPU this package is no reason to expect more speed than the authors had.
+# The sinusoids run faster here, also where a core is lost to something else. The digits are level, and with a core lost a little
+# behind: their time goes into large products, and those are as fast in one code as in the other.
 #
 # ## Beside the machine
 #

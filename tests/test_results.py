@@ -57,10 +57,12 @@ def test_the_readme_table_of_speed_is_the_results_file():
 
 @pytest.mark.parametrize("kind", ["cpu-2", "cpu-2-avx2"])
 @pytest.mark.parametrize("name", ["sinusoid-as-published", "mnist-as-published"])
-def test_both_sides_took_turns_and_ours_is_ahead_and_small(kind, name):
+def test_both_sides_took_turns_and_ours_is_not_behind_and_small(kind, name):
+    """What README and page say: ahead on the sinusoids, level on the digits."""
     found = SPEED[kind]["recipes"][name]
     assert len(found["ratio"]) == len(found["ratio_with_a_busy_core"]) == 3
-    assert found["ratio"][0] > 1
+    ahead, level = (found[key][0] for key in ("ratio", "ratio_with_a_busy_core")), found["ratio"]
+    assert min(ahead) > 1.2 if name.startswith("sinusoid") else 0.9 < level[0] <= level[2] < 1.2
     assert found["limit_s"] < found["meta_step_s"][1] < found["as_defined_s"][1]
     assert found["program_mib"] < found["peak_mib_running"] < 1e9 / 2**20
     assert found["compile_s"] < 20

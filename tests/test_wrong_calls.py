@@ -760,7 +760,7 @@ TABLE = [
             ("nodes.Activation.forward", "a function that asks", lambda: nodes.Activation(2, lambda x: x > 0).forward(None, X),
                 r"made bool\(4, 2\) of float32\(4, 2\)"),
             ("nodes.Activation.forward", "a function that gives nothing", lambda: nodes.Activation(2, lambda x: None).forward(None, X),
-                r"made NoneType"),
+                r"made None"),
             ("losses.L2", "targets without units", lambda: losses.L2(1).forward(None, Y, Y[:, 0]),
                 r"predictions \(4, 1\) and targets \(4,\); make the shapes equal"),
             ("losses.L1", "one target for all", lambda: losses.L1(1).forward(None, Y, Y[:1]), r"predictions \(4, 1\) and targets \(1, 1\)"),
