@@ -36,7 +36,7 @@ from mplp_lite.draw import plots
 from mplp_lite.run.recipes import find
 from mplp_lite.run.trainer import Trainer
 
-files = sorted(Path("../benchmarks/results").glob("*.json"))
+files = sorted(Path("../benchmarks/results").glob("*.json"), key=lambda file: len(file.name))
 machines = [json.loads(file.read_text()) for file in files]
 for machine in machines:
     print(machine["kind"], machine["versions"])
