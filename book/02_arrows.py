@@ -511,7 +511,7 @@ print(
 # ## The package's engine
 #
 # Now `mplp_lite.graph`. It has the same parts as our engine: `NodeState` is the dictionary, `Forward`, `Seed` and
-# `Backward` are the arrows, and `walk` is the loop. Here is all of it:
+# `Backward` are the arrows, and `walk` is the loop. Here is all of it; four lines refuse what does not fit, the rest is the engine:
 
 # %%
 body = inspect.getsource(mplp.walk).split('"""')[-1]  # what follows the docstring
