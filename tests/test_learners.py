@@ -244,3 +244,18 @@ def test_a_learner_must_say_how_it_thinks():
     assert Learner().first_carry(OPS["bias"], 3) is None
     with pytest.raises(NotImplementedError, match=r"Learner must say how it thinks: define __call__\(\)"):
         Learner().apply({}, OPS["bias"], (), None)
+
+
+def test_without_hidden_layers_the_gru_is_a_plain_gated_unit():
+    """Equation 8 with `MLP_x` and `MLP_c` one dense layer each, in numpy."""
+    learner, op = GRU(message=2, hidden=1, widths=()), nodes.Bias(3)
+    reads, carry = (noise(1, 4, 3, 2), noise(2, 1, 3, 1)), noise(3, 4, 3, 4)
+    parameters = learner.init(jax.random.key(0), op, reads, carry)["params"]
+    thought = learner.apply({"params": parameters}, op, reads, carry)
+    x, c, p = np.concatenate([reads[0], np.broadcast_to(reads[1], (4, 3, 1))], axis=-1), np.asarray(carry), jax.device_get(parameters)
+    u, r = (1 / (1 + np.exp(-(x @ p[f"{gate}_x"]["W"] + c @ p[f"{gate}_c"]["W"] + p[f"{gate}_c"]["b"]))) for gate in "ur")
+    mlp_x, mlp_c = p["MLP_x"]["Dense_0"], p["MLP_c"]["Dense_0"]
+    new = u * c + (1 - u) * np.tanh(x @ mlp_x["W"] + (r * c) @ mlp_c["W"] + mlp_c["b"])
+    np.testing.assert_allclose(thought.carry, new, atol=1e-6)
+    np.testing.assert_allclose(thought.update, new[..., 0].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(thought.message, new[..., -2:], atol=1e-6)
