@@ -338,8 +338,8 @@ for steps in (0, 5, 10, 20, 50, 100):
     print(f"after {steps:3} steps: eval loss {float(long_run.eval_loss[steps]):.3g}")
 
 # %% [markdown]
-# At five it stands where it was trained to stand. Then nothing tells it to stop: it goes on with steps of the same size, away
-# from what it had found. Which node gives way first? `Protocol.first_break` looks at every output, message and parameter
+# At five it stands where it was trained to stand. But nothing tells it to stop there, and it goes on, away from what it had
+# found. Which node gives way first? `Protocol.first_break` looks at every output, message and parameter
 # in the order in which they come about, and names the first that is not finite, or larger than you say. Inputs go up to 5:
 
 # %%
@@ -359,7 +359,7 @@ assert broke.step >= 5 and long_run.eval_loss[5] < long_run.eval_loss[0] / 10 < 
 # :::{admonition} Answer
 # :class: dropdown tip
 # `evaluate.sinusoid_runs(protocol, shipped, tasks.Sinusoids(steps=10), jax.random.key(0)).eval_loss.mean(0)`: after six, by a
-# hair. After ten it is some fourteen times as large. Nothing in meta-training asked the rule to *stop*: look before you trust it.
+# hair; after ten it is far larger. Nothing in meta-training asked the rule to *stop*: look before you trust it.
 # :::
 #
 # **2.** Shuffle the twenty hidden units of the prior (columns of `W1`, rows and columns of `W2`, rows of `W3`; biases are zero).

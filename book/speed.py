@@ -86,7 +86,7 @@ Markdown("\n\n".join(tables))
 
 # %% [markdown]
 # The sinusoids run faster here, also where a core is lost to something else. The digits are level, and with a core lost a little
-# behind: their time goes into large products, and those are as fast in one code as in the other.
+# behind.
 #
 # ## Beside the machine
 #
@@ -148,7 +148,8 @@ if machines:
 #
 # The program's own need is known when it is compiled, and `train` prints it before it starts. The process as a whole takes more:
 # Python, JAX, and above all the compiler. On CPUs `memory.lean_jit` tells XLA not to use its newer kernel emitters, which take
-# several times the memory. The last two columns, "not lean", show what they would give and take: a higher peak, a faster meta-step.
+# two to three times the memory. The last two columns, "not lean", show what they would take and give: a higher peak, and in most rows
+# a faster meta-step.
 
 
 # %% tags=["hide-input"]
@@ -172,7 +173,7 @@ Markdown("\n\n".join(tables))
 #
 # Small networks gain from wider outer batches, which keep a machine busier; where one task already fills it, as both of these do on
 # a CPU, there is little to gain, and tasks go through one by one. One CPU can pose as several devices, which adds no hardware but
-# lets tasks run side by side, each on a core of its own: small kernels lose less time to handing work back and forth.
+# gains something all the same.
 
 # %%
 for machine in machines:
@@ -193,8 +194,8 @@ for machine in machines:
 # - **Blocks that fit a cache.** A bundle of 57,600 synapses times some hundreds of hidden units is far larger than a CPU's cache.
 #   `blocks.advance` cuts it into blocks and takes each through the whole cell before the next one starts. On accelerators,
 #   where large is good, it does not cut.
-# - **One task after the other.** Where one task's largest bundle fills a CPU's caches, several at once only crowd them: from 2,500 entries
-#   on, tasks are mapped over instead of computed together. Smaller ones go through together.
+# - **One task after the other.** On CPUs, tasks with a large bundle (`meta.FILLS` entries or more) are mapped over instead of computed
+#   together. Smaller ones go through together, and so does everything on accelerators.
 # - **Recomputing instead of storing.** Reverse differentiation wants every intermediate value of every inner step. Blocks keep only
 #   the carry and compute the rest again on the way back; so does every smaller bundle.
 # - **One row of numbers.** A rule is made of many small tensors. Clipping, averaging and Adam work on all of them laid end to end,
