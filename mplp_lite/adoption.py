@@ -17,7 +17,7 @@ def adopt(target, rule, source):
         _check_learners(node.name, target.learner_for(node), other.name, source.learner_for(other))
         _check_collecting(node, other)
     learners = _chosen(pairs, target.learner_group, source.learner_group, "learner")
-    statistics = _chosen(pairs, target.statistics_group, source.statistics_group, "standardiser")
+    statistics = _chosen(pairs, target.statistics_group, source.statistics_group, "standardizer")
     adopted = rule._replace(
         learners={group: rule.learners[other] for group, other in learners.items()},
         scales={group: rule.scales[other] for group, other in statistics.items() if other in rule.scales},

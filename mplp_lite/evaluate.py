@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .checks import check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
+from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
 from .episodes import Episode, check_episode
 from .network import Data, Network, State, check_network
 
@@ -93,8 +93,7 @@ def episode_runs(
     """
     keys = _run_keys(key, runs)
     _check_learner(network, rule, prior)
-    if not callable(episode) or isinstance(episode, type):
-        raise TypeError(f"episode={shown(episode)} was given; pass a function of a key that draws an Episode, such as task.episode.")
+    check_callable("episode", episode, "a function of a key that draws an Episode, such as task.episode")
     keys = jax.vmap(jax.random.split)(keys)
     episodes = jax.vmap(episode)(keys[:, 0])
     check_type("episode(key)", episodes, Episode, "a function that draws an Episode")
@@ -132,6 +131,58 @@ def sinusoid_runs(network: Network, rule: Any, task: Any, key: Array, runs: int 
     return episode_runs(network, rule, task.evaluation_episode, key, runs, prior)
 
 
+def full_batch_runs(
+    network: Network,
+    episode: Callable[[Array], Episode],
+    key: Array,
+    steps: int,
+    runs: int = 100,
+    prior: Mapping[str, Array] | None = None,
+    score: Callable[[Data, Data], Array] | None = None,
+) -> Array:
+    """How well a baseline does that may look at all examples of an episode in every step, `(runs, steps + 1)`.
+
+    Episodes and priors are those that `episode_runs` and `classification_runs` draw with the same key.
+
+    Args:
+        network: a baseline, such as `baselines.adam(graph)`.
+        episode: draws an episode with a key.
+        key: draws episodes and priors.
+        steps: full-batch steps; the episode's own do not count.
+        runs: how many, `>= 1`.
+        prior: where all runs start; fresh random priors by default.
+        score: from predictions on what is held out and its targets, `(n, units)` each, to a number; `None`: the loss.
+
+    Raises:
+        ValueError: if a size is below 1, or the prior does not fit.
+        TypeError: if the network is none, or learns by a rule, `episode` is no function or draws no `Episode`, `score` is no function,
+            or `key` is no random key.
+    """
+    keys = _run_keys(key, runs)
+    check_sizes(steps=steps)
+    _check_learner(network, None, prior)
+    check_callable("episode", episode, "a function of a key that draws an Episode, such as task.episode")
+    if score is not None:
+        check_callable("score", score, "a function of predictions and targets, or None for the loss")
+
+    def scored(state, drawn):
+        return network.loss(state, *drawn.held_out) if score is None else score(network.predict(state, drawn.x_held_out), drawn.y_held_out)
+
+    def one(key):
+        episode_key, prior_key = jax.random.split(key)
+        drawn = episode(episode_key)
+        check_type("episode(key)", drawn, Episode, "a function that draws an Episode")
+
+        def step(state, _):
+            state, _ = network.update(None, state, *drawn.seen)
+            return state, scored(state, drawn)
+
+        start = network.begin(network.prior(prior_key) if prior is None else prior, drawn.steps * drawn.batch)
+        return _prepend(scored(start, drawn), jax.lax.scan(step, start, length=steps)[1])
+
+    return jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=AT_ONCE))(keys)
+
+
 def _check_learner(network, rule, prior=None):
     check_network(network)
     if isinstance(network, Network):
@@ -147,7 +198,7 @@ def _run_keys(key, runs):
 
 
 def summary(losses: Array) -> dict[str, list[float]]:
-    """Mean, standard deviation and median over runs, per step.
+    """Mean, its standard error, standard deviation, median and largest value over runs, per step.
 
     Args:
         losses: `(runs, steps)`.
@@ -157,8 +208,12 @@ def summary(losses: Array) -> dict[str, list[float]]:
     """
     if np.ndim(losses) != 2 or not np.size(losses):
         raise ValueError(f"losses have shape {np.shape(losses)}; give at least one run and one step, (runs, steps).")
-    statistics = {"mean": np.mean, "sd": np.std, "median": np.median, "max": np.max}
+    statistics = {"mean": np.mean, "se": _standard_error, "sd": np.std, "median": np.median, "max": np.max}
     return {name: [float(f"{value:.6g}") for value in of(np.asarray(losses), axis=0)] for name, of in statistics.items()}
+
+
+def _standard_error(values, axis):
+    return np.std(values, axis=axis) / np.sqrt(np.shape(values)[axis])
 
 
 def classification_runs(

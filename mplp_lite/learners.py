@@ -99,7 +99,8 @@ class Learner(nn.Module):
 
     Attributes:
         message: channels of a message, `>= 1`.
-        first_scale: what updates are multiplied with before meta-training: the paper's 0.2 x the deviation of fresh weights.
+        first_scale: what updates are multiplied with before meta-training. In the paper at most 0.2 x the deviation of the layer's weight
+            matrix, for its biases too: 0.01 for fresh weights.
 
     Raises:
         ValueError: if a size of it is no positive whole number, a number is not finite, or its activation is unknown.

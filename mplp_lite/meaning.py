@@ -1,4 +1,4 @@
-"""What the numbers of a rule mean: learners, nodes and standardisers of the protocol it was made for, as plain data."""
+"""What the numbers of a rule mean: learners, nodes and standardizers of the protocol it was made for, as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import fields

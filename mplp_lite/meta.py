@@ -25,7 +25,7 @@ FILLS = 2500
 
 @dataclass(frozen=True)
 class MetaLoss:
-    """How an inner run is judged: `hint * hints + (1 - hint) * held-out loss + delta_penalty * size of the deltas`.
+    """How an inner run is judged: `hint * hints (eq. 12) + (1 - hint) * held-out loss (eq. 11) + delta_penalty * size of the deltas`.
 
     Attributes:
         hint: weight of the hint losses, in [0, 1]: the loss on each inner batch right after learning from it.
@@ -122,7 +122,7 @@ class MetaState(NamedTuple):
     Attributes:
         rule: the rule so far.
         prior: the jointly learned prior, or `None` where priors are drawn.
-        optimizer: state of the meta-optimiser.
+        optimizer: state of the meta-optimizer.
     """
 
     rule: Rule
@@ -131,7 +131,7 @@ class MetaState(NamedTuple):
 
     @property
     def trained(self) -> dict[str, Any]:
-        """All that the meta-optimiser may change."""
+        """All that the meta-optimizer may change."""
         return self.rule.trained if self.prior is None else self.rule.trained | {"prior": self.prior}
 
     @property
@@ -146,7 +146,7 @@ def meta_optimizer(optimizer: optax.GradientTransformation, restore: Callable[[A
     One row makes for a far smaller program than hundreds of tensors; `restore` gives back the tensors that `optimizer` is for.
 
     Raises:
-        TypeError: if the optimiser is none.
+        TypeError: if the optimizer is none.
     """
     check_optimizer(optimizer)
 
@@ -162,7 +162,7 @@ def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, 
     """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2).
 
     Raises:
-        TypeError: if rule, optimiser or prior are none.
+        TypeError: if rule, optimizer or prior are none.
     """
     check_type("rule", rule, Rule, "the Rule that new_rule made or load read")
     check_optimizer(optimizer)
@@ -267,7 +267,7 @@ def meta_step(
     Args:
         protocol: what learns.
         meta_loss: how it is judged.
-        optimizer: the meta-optimiser that `begin` was given.
+        optimizer: the meta-optimizer that `begin` was given.
         state: meta-training so far.
         priors: where the inner runs start, `(outer, ...)` per parameter; `None` with a jointly learned prior.
         episodes: their data, `(outer, ...)`.
@@ -282,7 +282,7 @@ def meta_step(
 
     Raises:
         ValueError: if `clip` is not above 0, priors and episodes differ in number, or devices cannot share them out evenly.
-        TypeError: if `state` is no `MetaState`, the optimiser none, or `key` no random key.
+        TypeError: if `state` is no `MetaState`, the optimizer none, or `key` no random key.
     """
     check_type("state", state, MetaState, "the MetaState that begin or meta_step gave")
     check_optimizer(optimizer)
@@ -297,7 +297,7 @@ def meta_step(
         keys, numbers = keys_and_numbers
         gradients, metrics = episode_gradients(protocol, meta_loss, trained, rule, priors, episodes, keys, microbatch)
         broken = jnp.zeros(outer).at[numbers].set(1.0 - _are_finite(gradients, metrics["loss"]))
-        return _clipped_mean_row(gradients, clip), {**jax.tree.map(jnp.mean, metrics), "finite": broken}
+        return _clipped_mean_row(gradients, clip), {**jax.tree.map(jnp.mean, metrics), "broken": broken}
 
     keys = jax.random.split(key, outer), jnp.arange(outer)
     shared_out = mean if devices is None else over_devices(mean, devices)
@@ -306,7 +306,7 @@ def meta_step(
     updates, optimizer_state = meta_optimizer(optimizer, restore).update(gradient, state.optimizer, row)
     trained = restore(row + updates)
     prior = trained.pop("prior", None)
-    metrics |= {"gradient": jnp.linalg.norm(gradient), "finite": jnp.where(metrics["finite"] > 0, 0.0, 1.0)}
+    metrics |= {"gradient": jnp.linalg.norm(gradient), "finite": jnp.where(metrics.pop("broken") > 0, 0.0, 1.0)}
     return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
 
 

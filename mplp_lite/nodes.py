@@ -142,7 +142,7 @@ class Target(Input):
 
 @dataclass(frozen=True, kw_only=True)
 class Weight(Operation):
-    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is an agent of its own (section 3.1).
+    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is a node of its own (section 3.1).
 
     Attributes:
         inputs: number of input units.

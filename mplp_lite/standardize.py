@@ -1,4 +1,4 @@
-"""Standardisers: what a learner reads has mean 0 and deviation 1, what it proposes is centred and small (section "Normalization").
+"""Standardizers: what a learner reads has mean 0 and deviation 1, what it proposes is centred and small (section "Normalization").
 
 Statistics are scalars, one pair per piece that a learner reads: measured once by calibration and frozen from then on (the paper),
 or at every call (ours).
@@ -86,7 +86,7 @@ def standardize(statistics: Statistics, reads: tuple[Array, ...]) -> tuple[Array
 
 
 class Normalizer(NamedTuple):
-    """A way to standardise.
+    """A way to standardize.
 
     Attributes:
         measure: gives `norm` and `mean_zeroer` of what is read.

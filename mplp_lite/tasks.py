@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from . import evaluate
-from .checks import check_finite, check_key, check_one_hot, check_sizes, check_task, check_type, shown
+from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_task, check_type, shown
 from .episodes import Episode, check_episode
 from .network import Data, Network, check_network
 
@@ -109,15 +109,21 @@ class Examples:
         inner = inner.reshape(self.steps, self.batch)
         return Episode(*_at(inner, (self.x, self.y)), *_at(held_out, (self.x, self.y)))
 
+    def tested_episode(self, key: Array) -> Episode:
+        """Like `episode`, but held out is the test part.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if self.test is None:
+            raise ValueError("These examples have no test part; pass test=(x, y) to judge on one.")
+        return self.episode(key)._replace(x_held_out=self.test[0], y_held_out=self.test[1])
+
     def judge(self, network: Network, rule: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """The loss on the test part, or on held-out examples where there is none; see `judge`."""
         if self.test is None:
             return {"eval_loss": evaluate.episode_runs(network, rule, self.episode, key, runs, prior).eval_loss}
-
-        def tested(key):
-            return self.episode(key)._replace(x_held_out=self.test[0], y_held_out=self.test[1])
-
-        return {"test_loss": evaluate.episode_runs(network, rule, tested, key, runs, prior).eval_loss}
+        return {"test_loss": evaluate.episode_runs(network, rule, self.tested_episode, key, runs, prior).eval_loss}
 
 
 def _at(places, data):
@@ -212,8 +218,7 @@ class Drawn:
     draw: Callable[[np.random.Generator], Episode | Iterator[Episode]]
 
     def __post_init__(self):
-        if not callable(self.draw) or isinstance(self.draw, type):
-            raise TypeError(f"draw={shown(self.draw)} was given; pass a function from a numpy.random.Generator to an Episode.")
+        check_callable("draw", self.draw, "a function from a numpy.random.Generator to an Episode")
 
     def episode(self, key: Array) -> Episode:
         """One episode."""
@@ -277,6 +282,17 @@ class Sinusoids:
         amplitude_key, phase_key = jax.random.split(key)
         amplitude = jax.random.uniform(amplitude_key, minval=0.1, maxval=0.5)
         return amplitude, jax.random.uniform(phase_key, minval=0.0, maxval=jnp.pi)
+
+    def mean_curve(self, x: Array) -> Array:
+        """The average over all curves of the family, `0.3 (2 / pi) cos x`, in the shape of `x`: what to answer without having learned.
+
+        The mean of `sin(x + phase)` over phases in `[0, pi]` is `(2 / pi) cos x`, that of the amplitudes 0.3.
+
+        Raises:
+            TypeError: if `x` is no array of floats.
+        """
+        check_float("x", x)
+        return 0.3 * (2 / jnp.pi) * jnp.cos(x)
 
     def judge(self, network: Network, rule: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """The loss on the grid, and on all points seen so far; see `judge`."""

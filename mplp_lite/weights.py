@@ -264,8 +264,7 @@ def load(path: str | Path, protocol: Protocol) -> Rule:
 
 
 def _load(path, protocol, what):
-    if not isinstance(protocol, Protocol):
-        raise TypeError(f"protocol={shown(protocol)} was given; pass the Protocol that the rule was made for.")
+    check_type("protocol", protocol, Protocol, "the Protocol that the rule was made for")
     path = _beside(path, ".npz")
     content, card = _read(path), load_card(path)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:

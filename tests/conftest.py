@@ -21,10 +21,11 @@ REFERENCE = Path(__file__).parents[1] / "../shared/reference"
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "highest")  # what is equal on a CPU is equal on a GPU, too
 
 
 def _mixing_dtypes(make):
-    """An optax optimiser that may mix dtypes: optax counts steps in whole numbers and takes powers of them."""
+    """An optax optimizer that may mix dtypes: optax counts steps in whole numbers and takes powers of them."""
 
     def made(*args, **kwargs):
         optimizer = make(*args, **kwargs)

@@ -61,7 +61,7 @@ def gru(params, x, carry, interior='tanh'):
     return u * carry + (1.0 - u) * np.tanh(from_x + from_c + params['b_n'])
 
 
-def standardise(node, parts):
+def standardize(node, parts):
     """Fact 8: (x + mean_zeroer) * norm, one scalar pair per tensor read, then everything concatenated in order."""
     return np.concatenate([(np.atleast_1d(p) + z) * n for p, z, n in zip(parts, node['mean_zeroer'], node['norm'], strict=True)])
 
@@ -71,7 +71,7 @@ def learn(net, node, carry, parts, has_param):
 
     Stateful: both are read off the new carry (channel 0; the last `ms` channels). Stateless: f and g, relu inside, tanh out.
     """
-    x = standardise(node, parts)
+    x = standardize(node, parts)
     if net['stateful']:
         carry = gru(node['learner'], x, carry, net['interior'])
         return (carry[0] if has_param else None), carry[-net['ms']:], carry
@@ -189,7 +189,7 @@ def tensor_stats(values):
 def run_node(net, name, unit, reads, carry, stats):
     """Run `unit` over every key of `reads` {key: tuple of what that unit reads}: (node, raws, messages, carries), each by key.
 
-    When `stats` is a dict (calibration) the node is standardised by this very batch, out_mean included, and the statistics are
+    When `stats` is a dict (calibration) the node is standardized by this very batch, out_mean included, and the statistics are
     recorded in stats[name]. (Repeating a tensor over units that read the same entry changes neither its mean nor its std.)
     """
     node = net['nodes'][name]
@@ -314,7 +314,7 @@ def from_flat(flat, config, interior='tanh'):
         shapes = dict(W_ux=(x, c), W_uc=(c, c), b_u=(c,), W_rx=(x, c), W_rc=(c, c), b_r=(c,), b_n=(c,))
         out = {name: take(*shape) for name, shape in shapes.items()}
         return dict(out, x_net=read_mlp(x, c, False), c_net=read_mlp(c, c, False))
-    def standardiser(reads):
+    def standardizer(reads):
         return dict(norm=take(reads).tolist(), mean_zeroer=take(reads).tolist())
     def output():
         return dict(out_scale=next(rest), out_mean=next(rest))
@@ -325,7 +325,7 @@ def from_flat(flat, config, interior='tanh'):
 
     for name in node_names(layers):
         if name[0] in 'Wb':
-            node = nodes[name] = {} if shared == 'all' else standardiser(READS[name[0]])
+            node = nodes[name] = {} if shared == 'all' else standardizer(READS[name[0]])
             if shared == 'none' and stateful:
                 node.update(**learner(ms + 2, 1), **output())
             elif shared == 'none':
@@ -334,11 +334,11 @@ def from_flat(flat, config, interior='tanh'):
                 node.update(output())
         else:
             kind = config['loss'] if name == 'loss' else 'softmax' if layers[int(name[3:]) - 1][2] == 'softmax' else 'act'
-            nodes[name] = standardiser(READS[kind])
+            nodes[name] = standardizer(READS[kind])
             nodes[name].update(learner(READS[kind] - 1 + (1 if name == 'loss' else ms), 0))
     if shared != 'none':
         common = {kind: learner(ms + 2, 1) for kind in 'Wb'}
-        for block in (output, lambda: standardiser(3)) if shared == 'all' else ():
+        for block in (output, lambda: standardizer(3)) if shared == 'all' else ():
             for kind in 'Wb':
                 common[kind].update(block())
         for name in [n for n in nodes if n[0] in 'Wb']:

@@ -116,7 +116,7 @@ def test_between_sharing_schemes(sharing, source_sharing):
         rule, moved = adopted(one_hidden, one_hidden, sharing=sharing, source_sharing=source_sharing)
         assert same(moved, rule, {"activation": "tanh1", "l2": "loss"})
     else:
-        what = "standardiser" if source_sharing == "learners" else "learner"
+        what = "standardizer" if source_sharing == "learners" else "learner"
         with refused(ValueError, rf"The nodes of 'weight' share one {what}, but 'W1' and 'W2' have two to give; use a sharing scheme"):
             adopted(one_hidden, one_hidden, sharing=sharing, source_sharing=source_sharing)
 
@@ -159,7 +159,7 @@ def test_a_rule_shared_by_kinds_serves_any_network_as_it_is():
 @pytest.mark.parametrize("sharing", ["all", "kinds"])
 def test_nodes_that_share_a_standardiser_read_equally_many_pieces(sharing):
     protocol = Protocol(chain(dense(2, 2), Talkative(inputs=2, units=2)), SMALL, sharing)
-    with refused(ValueError, "Node 'weight0' reads 3 pieces, but 'weight', whose standardiser it shares, reads 4; give it a kind"):
+    with refused(ValueError, "Node 'weight0' reads 3 pieces, but 'weight', whose standardizer it shares, reads 4; give it a kind"):
         protocol.new_rule(jax.random.key(0))
 
 
@@ -193,7 +193,7 @@ OTHERS = {
     "hidden": (Protocol(STEP, SMALL.clone(hidden=1)), r"with hidden=1 instead of 2; adopt"),
     "widths": (Protocol(STEP, SMALL.clone(widths=(3,))), r"with widths=\(3,\) instead of \(4,\); adopt"),
     "pieces": (Protocol(chain(Talkative(inputs=2, units=2)), SMALL), r"'talkative0' reads 4 pieces, but 'W1' reads 3; a rule moves"),
-    "normaliser": (Protocol(STEP, SMALL, normalizer="rms"), r"made with normalizer='frozen', but this protocol has 'rms'; adopt it with"),
+    "normalizer": (Protocol(STEP, SMALL, normalizer="rms"), r"made with normalizer='frozen', but this protocol has 'rms'; adopt it with"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Labelled images: split, resized and standardised as documented, whatever their source, and clear about what cannot be."""
+"""Labelled images: split, resized and standardized as documented, whatever their source, and clear about what cannot be."""
 
 import gzip
 import io
@@ -95,7 +95,7 @@ def test_no_image_is_learned_from_and_tested_on(full):
     assert len(np.unique(images[:, images.std(axis=0) > 0], axis=0)) == 5000
 
 
-def test_full_size_is_left_alone_but_for_standardising(full, raw):
+def test_full_size_is_left_alone_but_for_standardizing(full, raw):
     pixels = raw[0]
     mean, deviation = pixels[:4000].mean(), pixels[:4000].std()
     np.testing.assert_allclose(together(full)[0], (pixels - mean) / deviation, rtol=1e-4, atol=1e-5)
@@ -133,7 +133,7 @@ def test_resizing_is_bilinear_without_antialiasing(shape, size):
 
 
 def test_the_whole_way_to_12_by_12(small, raw):
-    """Resized one by one with numpy, then standardised as a whole, from 40 images of either part."""
+    """Resized one by one with numpy, then standardized as a whole, from 40 images of either part."""
     images = together(small)[0]
     chosen = np.r_[0:40, 4960:5000]
     resized = np.stack([bilinear(image.reshape(28, 28), 12).ravel() for image in raw[0][chosen]])
@@ -235,11 +235,11 @@ def copy(copies, tmp_path):
 
 
 def check_pixels(digits, parts, classes):
-    """Pixel for pixel what was written, colours averaged, standardised by the training part."""
-    check_standardised(digits, {part: images.mean(axis=-1) for part, (images, _) in parts.items()}, parts, classes)
+    """Pixel for pixel what was written, colours averaged, standardized by the training part."""
+    check_standardized(digits, {part: images.mean(axis=-1) for part, (images, _) in parts.items()}, parts, classes)
 
 
-def check_standardised(digits, pixels, parts, classes):
+def check_standardized(digits, pixels, parts, classes):
     mean, deviation = pixels["train"].mean(), pixels["train"].std()
     for part, (images, labels) in zip(("train", "test"), digits):
         np.testing.assert_allclose(images, ((pixels[part] - mean) / deviation).reshape(len(images), -1), rtol=1e-4, atol=1e-5)
@@ -272,7 +272,7 @@ def test_images_need_not_be_square_and_classes_not_ten(tmp_path):
     parts = {"train": drawn((9, 5, 3), 3, 50, 0), "test": drawn((9, 5, 3), 3, 20, 1)}
     fill(tfds.core.DatasetInfo(builder=identity, features=features, supervised_keys=("image", "label")), parts)
     resized = {part: np.stack([bilinear(image.mean(axis=-1), 6) for image in images]) for part, (images, _) in parts.items()}
-    check_standardised(data.images("tfds:flags", 6, data_dir=tmp_path), resized, parts, 3)
+    check_standardized(data.images("tfds:flags", 6, data_dir=tmp_path), resized, parts, 3)
 
 
 def as_tfrecord(folder):

@@ -55,7 +55,7 @@ def learned(network, rule, prior, xs, ys):
 
 
 def descended(objective, optimizer, prior, xs, ys):
-    """Parameters and the optimiser's state after the same run, by `jax.grad` and optax."""
+    """Parameters and the optimizer's state after the same run, by `jax.grad` and optax."""
 
     def step(state, xy):
         updates, memory = optimizer.update(jax.grad(objective)(state[0], *xy), state[1])

@@ -17,9 +17,12 @@ from canonical import files_of, imports
 PACKAGE = Path(mplp_lite.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE_OUT = (
-    ("checks", "nodes", "losses", "graph", "network", "standardize", "blocks", "learners", "adoption", "protocol"),  # the protocol
+    (  # the protocol
+        *("checks", "nodes", "losses", "arrows", "wiring", "graph", "network", "standardize", "blocks", "learners"),
+        *("rule", "fit", "watch", "adoption", "protocol"),
+    ),
     # what trains and judges it
-    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meaning", "meta", "quick", "tasks", "weights"),
+    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meaning", "meta", "notebook", "tasks", "weights"),
     ("authors", "draw", "run"),  # a folder each
     ("early", "__init__", "__main__"),
 )

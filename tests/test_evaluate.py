@@ -147,10 +147,43 @@ def test_fewer_than_one_run_is_refused(runs):
 def test_summary_is_numpys():
     losses = np.random.default_rng(0).gamma(0.5, size=(7, 4)).astype(np.float32)
     found = evaluate.summary(jnp.asarray(losses))
-    assert found.keys() == {"mean", "sd", "median", "max"}
+    assert found.keys() == {"mean", "se", "sd", "median", "max"}
+    np.testing.assert_allclose(found["se"], losses.std(axis=0) / np.sqrt(7), rtol=1e-4)
     for name, of in {"mean": np.mean, "sd": np.std, "median": np.median, "max": np.max}.items():
         np.testing.assert_allclose(found[name], of(losses.astype(np.float64), axis=0), rtol=1e-5)
     assert json.loads(json.dumps(found)) == found
+
+
+# ---------------------------------------------------------------- all examples at once
+
+
+def test_full_batch_runs_are_a_plain_loop_over_all_examples():
+    """From the prior and on the episode of `episode_runs`; the score is asked before and after each step."""
+    key, found = jax.random.key(4), evaluate.full_batch_runs(ADAM, TASK.evaluation_episode, jax.random.key(4), 3, runs=2)
+    score = lambda prediction, target: (prediction - target).max()
+    scored = evaluate.full_batch_runs(ADAM, TASK.evaluation_episode, key, 3, 2, score=score)
+    assert found.shape == scored.shape == (2, 4)
+    for run, keys in enumerate(jax.random.split(key, 2)):
+        episode_key, prior_key = jax.random.split(keys)
+        episode, state = TASK.evaluation_episode(episode_key), ADAM.begin(ADAM.prior(prior_key), 6)
+        for step in range(4):
+            prediction = ADAM.predict(state, episode.x_held_out)
+            np.testing.assert_allclose(found[run, step], mean_loss(ADAM, prediction, episode.y_held_out), rtol=1e-4)
+            np.testing.assert_allclose(scored[run, step], (prediction - episode.y_held_out).max(), rtol=1e-4)
+            state, _ = ADAM.update(None, state, *(values.reshape(6, 1) for values in (episode.xs, episode.ys)))
+
+
+def test_one_full_batch_step_is_one_step_of_a_run_with_one_large_batch(runs):
+    large = evaluate.sinusoid_runs(ADAM, None, Sinusoids(1, 6), jax.random.key(0), 5).eval_loss
+    np.testing.assert_allclose(evaluate.full_batch_runs(ADAM, TASK.evaluation_episode, jax.random.key(0), 1, 5), large, rtol=1e-4)
+    np.testing.assert_allclose(large[:, 0], runs["adam"].eval_loss[:, 0], rtol=1e-4)
+
+
+def test_full_batch_runs_from_a_given_prior():
+    prior = {"W1": jnp.ones((1, 3)), "b1": jnp.zeros(3), "W2": jnp.ones((3, 1)), "b2": jnp.zeros(1)}
+    first = lambda prediction, target: prediction[-1, 0]  # noqa: E731
+    found = evaluate.full_batch_runs(ADAM, TASK.evaluation_episode, jax.random.key(0), 1, 2, prior, first)
+    np.testing.assert_allclose(found[:, 0], 15.0, rtol=1e-5)  # 3 * max(5, 0)
 
 
 # ---------------------------------------------------------------- classification
@@ -158,7 +191,7 @@ def test_summary_is_numpys():
 
 @dataclass(frozen=True)
 class Collector:
-    """A network that 'recognises' an image, whose one pixel is its number, once it has learned from it with its own label."""
+    """A network that 'recognizes' an image, whose one pixel is its number, once it has learned from it with its own label."""
 
     images: int
 

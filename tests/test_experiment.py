@@ -1,4 +1,4 @@
-"""Meta-training of one's own: any protocol, task, meta-loss, optimiser and priors, with what the command line gives its recipes."""
+"""Meta-training of one's own: any protocol, task, meta-loss, optimizer and priors, with what the command line gives its recipes."""
 
 import json
 from dataclasses import dataclass, replace
@@ -117,6 +117,7 @@ def test_a_folder_of_another_experiment_is_refused(tmp_path, other, named):
     assert named in str(error.value)
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_are_the_runs_of_each(tmp_path):
     together = mplp.train_seeds(experiment(optimizer=optax.sgd(0.1)), (3, 5), tmp_path / "both", quiet=True)
     alone = train(experiment(optimizer=optax.sgd(0.1)), tmp_path / "one", seed=5)
@@ -210,6 +211,7 @@ def test_examples_with_a_test_part_are_judged_on_it():
     assert float(found[1, 0]) == pytest.approx(float(PROTOCOL.loss(state, x_test, x_test[:, :1])), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_generator_of_ones_own_draws_episodes(tmp_path):
     def episodes(rng):
         while True:
@@ -262,6 +264,7 @@ def members(*nets, sharing="kinds"):
     return [mplp.Protocol(net, PROTOCOL.learner, sharing) for net in nets]
 
 
+@pytest.mark.slow
 def test_networks_take_turns_under_one_rule(tmp_path):
     nets = mplp.mlp(2, 3, 1, activation="tanh"), mplp.mlp(2, 5, 4, 1, activation="relu")
     mine = experiment(members(*nets), [Lines(), Lines(batch=3)], steps=40)

@@ -98,6 +98,7 @@ def assert_resumes(outs, both):
         assert (outs[0] / name).read_bytes() == (unbroken / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_both_stop_together_and_resume_exactly(both, tmp_path):
     """Ctrl-C reaches only the second; both stop after the same chunk."""
     outs = [tmp_path / "first", tmp_path / "second"]
@@ -107,6 +108,7 @@ def test_both_stop_together_and_resume_exactly(both, tmp_path):
     assert_resumes(outs, both)
 
 
+@pytest.mark.slow
 def test_a_killed_host_ends_the_first_with_one_sentence_and_no_work_is_lost(both, tmp_path):
     outs = [tmp_path / "first", tmp_path / "second"]
     ((code, _, errors), (killed, _, _)), _ = break_off(outs, 1, signal.SIGKILL)
@@ -116,6 +118,7 @@ def test_a_killed_host_ends_the_first_with_one_sentence_and_no_work_is_lost(both
     assert_resumes(outs, both)
 
 
+@pytest.mark.slow
 def test_when_the_first_host_is_killed_the_other_ends_and_what_was_saved_is_good(tmp_path):
     outs = [tmp_path / "first", tmp_path / "second"]
     ((killed, _, _), (code, _, _)), _ = break_off(outs, 0, signal.SIGKILL)

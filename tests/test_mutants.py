@@ -20,6 +20,7 @@ def toy(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_mutant_that_a_test_sees_is_caught_and_one_that_none_sees_survives(toy):
     before = (toy / "mplp_lite" / "toy.py").read_text()
     assert mutants.caught(toy, ADDS)
@@ -38,6 +39,7 @@ def test_a_text_that_does_not_stand_there_once_is_refused(toy, old):
         mutants.mutate(toy, ADDS._replace(old=old))
 
 
+@pytest.mark.slow
 def test_the_command_line_tells_who_survives(toy, monkeypatch, capsys):
     monkeypatch.setattr(mutants, "HERE", toy)
     monkeypatch.setattr(mutants, "MUTANTS", [ADDS, ADDS._replace(name="harmless", old="not a - b", new="nor a * b")])

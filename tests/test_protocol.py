@@ -317,7 +317,7 @@ def test_after_calibration_on_a_batch_its_updates_have_mean_0(lesson):
         assert float(abs(trail[name]["delta"]).max()) > 1e-4
 
 
-# ---- standardised by each batch ----
+# ---- standardized by each batch ----
 
 
 @pytest.fixture(scope="module")
@@ -355,7 +355,7 @@ def test_only_unfrozen_examples_hear_of_their_neighbours(lesson, unfrozen):
         assert (max_difference(said, said_now) > 1e-3) == depends
 
 
-# ---- standardised by size only, or not at all ----
+# ---- standardized by size only, or not at all ----
 
 
 def spied(protocol):

@@ -12,7 +12,7 @@ from helpers import wide
 SNIPPETS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("bits", [32, pytest.param(64, marks=pytest.mark.slow)])
 def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch, capsys, bits):
     """The last one trains; here for two meta-steps, on a table of noise. With `JAX_ENABLE_X64=1`, too."""
     monkeypatch.chdir(tmp_path)

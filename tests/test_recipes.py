@@ -225,7 +225,7 @@ def test_digits_first_asked_for_while_jax_traces_are_there_afterwards():
     assert isinstance(recipe.digits.train[0][0, 0].item(), float)
 
 
-# ---------------------------------------------------------------- the learning rate and the optimiser
+# ---------------------------------------------------------------- the learning rate and the optimizer
 
 
 def rates(*assignments):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 
 import jax
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from mplp_lite import baselines, evaluate, recipes, weights
 from mplp_lite.__main__ import main
 from mplp_lite.authors import published
-from mplp_lite.run import report
+from mplp_lite.run import report, rivals
 
 TINY = "widths=1,3,1 learner=stateless message=1 inner_steps=2 inner_batch=3 held_out=3 outer_batch=1 warmup=0 steps=20".split()
 RECIPE = recipes.find("sinusoid").changed(TINY)
-METHODS = ["MPLP", "Adam 0.01", "Adam 0.03", "SGD 0.1"]
+SAME = ["MPLP", "authors' MPLP", "Adam 0.01, the paper's rate", "Adam {}, best rate", "SGD {}, best rate"]  # start from the paper's prior
+OTHERS = ["Adam {}, LeCun, best rate", "SGD {}, LeCun, best rate", "all 6 at once", "the family's mean curve"]
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +40,47 @@ def evaluated(tmp_path_factory, rule):
     out = folder.parent / "new folder" / "found.json"
     arguments = ["evaluate", str(folder), "--runs", "7", "--seed", "3", "--published", str(folder / "vector.npy"), "--out", str(out)]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(rivals.STARTS, "sinusoids", ("paper", "lecun"))
+        patch.setitem(rivals.FULL_BATCH_STEPS, "sinusoids", 30)
         printed = []
         patch.setattr("builtins.print", lambda *values, **options: printed.append(" ".join(map(str, values))))
         assert main(arguments) == 0
     return folder, json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON")), "\n".join(printed)
 
 
+def unrated(name):
+    """The name of a method, with {} in place of the rate that was chosen; what sees all examples at once by that only."""
+    name = name.rpartition(", ")[2] if name.endswith("at once") else name
+    return name if "paper" in name else re.sub(r"(Adam|SGD) [\d.]+,", r"\1 {},", name)
+
+
 def test_the_report_has_the_documented_fields(evaluated):
     folder, found, _ = evaluated
-    assert found.keys() == {"rule", "sha256", "recipe", "runs", "seed", "methods"}
+    assert found.keys() == {"rule", "sha256", "recipe", "runs", "seed", "rates", "methods", "full_batch", "limits"}
     assert {key: found[key] for key in ("rule", "recipe", "runs", "seed")} == {"rule": "tiny", "recipe": "sinusoid", "runs": 7, "seed": 3}
-    assert found["sha256"] == weights.load_card(folder / "rule")["sha256"]
-    assert sorted(found["methods"]) == sorted([*METHODS, "authors' MPLP"])
-    for losses in found["methods"].values():
-        assert losses.keys() == {"eval_loss", "train_loss"}
-        assert {name: len(values) for name, values in losses["eval_loss"].items()} == {"mean": 3, "sd": 3, "median": 3, "max": 3}
-        assert {name: len(values) for name, values in losses["train_loss"].items()} == {"mean": 2, "sd": 2, "median": 2, "max": 2}
-        assert all(np.isfinite(values).all() for kind in losses.values() for values in kind.values())
+    assert found["sha256"] == weights.load_card(folder / "rule")["sha256"] and found["rates"]["runs"] == 7
+    assert sorted(map(unrated, found["methods"])) == sorted([*SAME, *OTHERS])
+    for name, losses in found["methods"].items():
+        alone = "at once" in name or "mean curve" in name
+        assert losses.keys() == ({"eval_loss"} if alone else {"eval_loss", "train_loss"})
+        for quantity, statistics in losses.items():
+            assert statistics.keys() == {"mean", "se", "sd", "median", "max"}
+            assert {len(values) for values in statistics.values()} == {3 if quantity == "eval_loss" else 2}
+            assert all(np.isfinite(values).all() for values in statistics.values())
 
 
 def test_all_methods_start_alike_and_go_on_differently(evaluated):
-    _, found, _ = evaluated
-    before = [losses["eval_loss"]["mean"][0] for losses in found["methods"].values()]
-    after = [found["methods"][name]["eval_loss"]["mean"][-1] for name in METHODS]
-    assert len(set(before)) == 1 and len(set(after)) == 4
-    assert found["methods"]["authors' MPLP"] == found["methods"]["MPLP"]  # the same rule by another way
+    found = {unrated(name): losses for name, losses in evaluated[1]["methods"].items()}
+    before = [found[name]["eval_loss"]["mean"][0] for name in SAME]
+    assert len(set(before)) == 1 and found["Adam {}, LeCun, best rate"]["eval_loss"]["mean"][0] != before[0]
+    assert len({losses["eval_loss"]["mean"][-1] for losses in found.values()}) >= 6
+    assert found["authors' MPLP"] == found["MPLP"]  # the same rule by another way
+    assert len(set(found["the family's mean curve"]["eval_loss"]["mean"])) == 1  # it learns nothing
 
 
-@pytest.mark.parametrize("method", ["MPLP", "SGD 0.1"])
+@pytest.mark.parametrize("method", ["MPLP", "Adam 0.01, the paper's rate"])
 def test_the_figures_are_those_of_the_runs(evaluated, rule, method):
-    network, its_rule = {"MPLP": (RECIPE.protocol, rule), "SGD 0.1": (baselines.sgd(RECIPE.protocol.graph, 0.1), None)}[method]
+    network, its_rule = (RECIPE.protocol, rule) if method == "MPLP" else (baselines.adam(RECIPE.protocol.graph, 0.01), None)
     runs = evaluate.sinusoid_runs(network, its_rule, RECIPE.task, jax.random.key(3), 7)
     for kind, losses in (("eval_loss", runs.eval_loss), ("train_loss", runs.train_loss)):
         for name, of in {"mean": np.mean, "sd": np.std, "median": np.median, "max": np.max}.items():
@@ -75,18 +88,48 @@ def test_the_figures_are_those_of_the_runs(evaluated, rule, method):
             np.testing.assert_allclose(reported, of(np.asarray(losses), axis=0), rtol=1e-4)
 
 
+def test_the_mean_curve_is_judged_on_the_curves_that_are_learned(evaluated):
+    """Its loss, and that of predicting nothing, by numpy."""
+    keys = jax.random.split(jax.random.key(3), 7)
+    x, y = jax.vmap(lambda key: RECIPE.task.evaluation_episode(jax.random.split(key)[0]).held_out)(keys)
+    loss = np.square(0.6 / np.pi * np.cos(np.asarray(x)) - np.asarray(y)).mean(axis=(1, 2)) / 2
+    reported = evaluated[1]["methods"]["the family's mean curve"]["eval_loss"]
+    assert (reported["mean"][0], reported["sd"][0]) == pytest.approx((loss.mean(), loss.std()), rel=1e-4)
+
+
+def test_full_batches_and_longer_runs_are_reported(evaluated):
+    _, found, printed = evaluated
+    full, longer = found["full_batch"], found["limits"]["longer"]
+    assert found["limits"].keys() == {"longer", "LeCun"}
+    assert full["steps"] == [2, 20, 30] and len(full["eval_loss"]["mean"]) == 3 and full["method"].endswith("all 6 at once")
+    assert len(full["steps_to_the_rule"]["quartiles"]) == 3 and 0 <= full["steps_to_the_rule"]["never"] <= 7
+    assert longer["steps"] == list(range(9)) and {"MPLP", "authors' MPLP"} < longer["methods"].keys() and len(longer["methods"]) == 3
+    for method in ("MPLP", "authors' MPLP"):
+        np.testing.assert_allclose(
+            longer["methods"][method]["eval_loss"]["mean"][0], found["methods"][method]["eval_loss"]["mean"][0], rtol=1e-4
+        )  # the same curves and priors
+    assert full["method"] in printed and "longer: 7 runs" in printed
+
+
 def test_the_table_shows_every_method_and_step(evaluated):
     _, found, printed = evaluated
     head, steps, *lines = printed.splitlines()
     assert "tiny" in head and "7 runs" in head
-    assert steps.split() == ["0", "1", "2", "sd", "at", "end"]
+    assert steps.split() == ["0", "1", "2", "sd", "at", "end", "se"]
     for name, losses in found["methods"].items():
-        line = next(line for line in lines if line.startswith(name))
+        line = next(line for line in lines if line.startswith(f"{name}  "))
         shown = [float(value) for value in line.removeprefix(name).split()]
-        assert shown == pytest.approx([*losses["eval_loss"]["mean"], losses["eval_loss"]["sd"][-1]], abs=1e-5)
+        assert shown == pytest.approx([*losses["eval_loss"]["mean"], *(losses["eval_loss"][of][-1] for of in ("sd", "se"))], abs=1e-5)
     assert "found.json" in lines[-1]
-    widths = {len(line) for line in printed.splitlines()[1:-1]}
-    assert len(widths) == 1  # columns stand below each other
+    first_table = [steps, *lines[: lines.index("")]]
+    assert len({len(line) for line in first_table}) == 1  # columns stand below each other
+
+
+def test_lists_of_numbers_take_a_line_each(tmp_path):
+    report.write(tmp_path / "found.json", {**FOUND, "text [ a,  b ]": "[ 1,\n 2]"})
+    lines = (tmp_path / "found.json").read_text().splitlines()
+    assert any(line.strip() == '"mean": [ 0.5, 0.25 ],' for line in lines)
+    assert json.loads((tmp_path / "found.json").read_text())["text [ a,  b ]"] == "[ 1,\n 2]"
 
 
 def test_the_metric_is_the_last_eval_loss(rule):

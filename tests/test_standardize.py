@@ -1,4 +1,4 @@
-"""Standardisers against plain numpy."""
+"""Standardizers against plain numpy."""
 
 import jax
 import jax.numpy as jnp

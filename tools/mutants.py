@@ -40,14 +40,14 @@ MUTANTS = [
     Mutant("aggregators swapped", "checks", '"mean": jnp.mean, "sum": jnp.sum', '"mean": jnp.sum, "sum": jnp.mean', "nodes graph"),
     Mutant(
         "nodes sum by default",
-        "graph",
+        "arrows",
         '    op: Operation\n    aggregate: str = "mean"',
         '    op: Operation\n    aggregate: str = "sum"',
         "graph",
     ),
-    Mutant("operations fire once for ever", "graph", "stored=fired.stored, inputs={})", "stored=fired.stored)", "graph"),
-    Mutant("messages pile up", "graph", "state._replace(messages=())", "state", "graph"),
-    Mutant("seed of ones", "graph", "return state, loss[..., None]", "return state, 0 * loss[..., None] + 1", "graph protocol"),
+    Mutant("operations fire once for ever", "arrows", "stored=fired.stored, inputs={})", "stored=fired.stored)", "graph"),
+    Mutant("messages pile up", "arrows", "state._replace(messages=())", "state", "graph"),
+    Mutant("seed of ones", "arrows", "return state, loss[..., None]", "return state, 0 * loss[..., None] + 1", "graph protocol"),
     Mutant("synapses collect over inputs", "nodes", "(messages, axis=2)", "(messages, axis=1)", "nodes"),
     Mutant("bias taken off", "nodes", "x + parameter[None], (x,)", "x - parameter[None], (x,)", "nodes network"),
     Mutant("wide priors", "nodes", "deviation: float = 0.05", "deviation: float = 0.5", "nodes"),
@@ -88,7 +88,7 @@ MUTANTS = [
     Mutant("any protocol may load", "weights", "    if difference:", "    if False:", "meaning"),
     Mutant("edited checkpoints resumed", "run/folder", "!= _digest(arrays, about)", "== 0", "train"),
     Mutant("nan let in", "checks", "wrong = ~np.isfinite(np.asarray(value))", "wrong = np.zeros(1, bool)", "meaning network"),
-    Mutant("the last break is found", "protocol", "map(int, broken[0])", "map(int, broken[-1])", "meaning"),
+    Mutant("the last break is found", "watch", "map(int, broken[0])", "map(int, broken[-1])", "meaning"),
 ]
 
 

@@ -15,6 +15,7 @@ import copy
 import os
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -28,13 +29,23 @@ from canonical import cell_code, digest, package_code
 
 HERE = Path(__file__).resolve().parent
 JUPYTEXT = load_jupytext_config(str(HERE))
-COLAB_CELL = (HERE / "colab_cell.py").read_text(encoding="utf8").strip()
+PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf8"))["project"]
+ADDRESS = PROJECT.get("urls", {}).get("Repository", "")  # the one place that holds it
 COLAB_TAGS = ["skip-execution", "nbval-skip", "remove-cell"]
 METADATA = {
     "jupytext": {"formats": "ipynb,py:percent"},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
+
+
+def colab_cell(address: str) -> str:
+    """The standard first cell; it installs from `address`, or, where that is empty, from what its reader names."""
+    text = (HERE / "colab_cell.py").read_text(encoding="utf8").strip()
+    return text.replace('PACKAGE = ""', f'PACKAGE = "git+{address}"') if address else text
+
+
+COLAB_CELL = colab_cell(ADDRESS)
 
 
 class Conflict(Exception):

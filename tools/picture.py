@@ -1,4 +1,4 @@
-"""Draws the README's picture: `python tools/picture.py` writes `book/_static/learning.gif`."""
+"""Draws the README's picture: `python tools/picture.py` writes `book/_static/learning.gif` and one picture of it."""
 
 from pathlib import Path
 
@@ -18,7 +18,8 @@ def main():
     episode = mplp.tasks.Sinusoids().evaluation_episode(jax.random.key(1))
     run, trails = film.record(protocol, rule, protocol.prior(jax.random.key(3)), episode)
     weights.write_atomically(PICTURE, film.film(protocol, run, trails, episode))
-    print(f"written to {PICTURE}")
+    weights.write_atomically(PICTURE.with_suffix(".png"), film.still(protocol, run, trails, episode))
+    print(f"written to {PICTURE} and, not moving, beside it")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The idea moving in one figure: outputs go forward, messages come back, and the fit changes."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +13,10 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from ..evaluate import Run, inner_run
 from ..protocol import Protocol, Rule, Trail
 from ..tasks import Episode
-from . import plots
+from . import graphs, plots
 
 HOLD, END = 4, 20
+SIZE, DPI = (8.6, 5.2), 92
 
 
 def record(protocol: Protocol, rule: Rule, prior: dict, episode: Episode) -> tuple[Run, list[Trail]]:
@@ -38,11 +40,24 @@ def film(protocol: Protocol, run: Run, trails: Sequence[Trail], episode: Episode
     names = [node.name for node in protocol.graph.nodes if node.name != "y"]
     shots = [shot for step in range(len(trails)) for shot in _shots(step, len(names))] + [(len(trails), None, 0)] * END
     with plots.style():
-        figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.6, 4.2), dpi=84, height_ratios=(1, 2.1))
+        figure, (top, bottom) = plt.subplots(2, 1, figsize=SIZE, dpi=DPI, height_ratios=(1, 1.9))
         play = FuncAnimation(figure, lambda shot: _draw(top, bottom, protocol, names, run, trails, episode, *shot), frames=shots)
         content = _as_gif(play, 1000 / milliseconds)
         plt.close(figure)
     return content
+
+
+def still(protocol: Protocol, run: Run, trails: Sequence[Trail], episode: Episode) -> bytes:
+    """One picture of the film as a PNG, for where nothing may move: all steps are done, and the last message is still to be seen."""
+    names = [node.name for node in protocol.graph.nodes if node.name != "y"]
+    with plots.style():
+        figure, (top, bottom) = plt.subplots(2, 1, figsize=SIZE, dpi=DPI, height_ratios=(1, 1.9))
+        _draw(top, bottom, protocol, names, run, trails, episode, len(trails), None, 0)
+        _draw_message(top, trails[-1][names[len(names) // 2]]["message"][0, 0], len(names) // 2)
+        with BytesIO() as buffer:
+            figure.savefig(buffer, format="png", dpi=DPI)
+            plt.close(figure)
+            return buffer.getvalue()
 
 
 def _shots(step, nodes):
@@ -54,9 +69,11 @@ def _shots(step, nodes):
 
 def _draw(top, bottom, protocol, names, run, trails, episode, step, direction, place):
     top.clear()
-    plots.draw_chain(top, protocol.graph)
+    graphs.draw_chain(top, protocol.graph)
+    top.set_ylim(-1.25, 0.9)
+    top.text(len(names) - 1, -1.1, "a message, channel by channel: orange below zero, purple above", ha="right", fontsize=9)
     if direction == "forward":
-        top.plot(place, 0.28, "o", color=plots.TRAIN, markersize=9)
+        top.plot(place, 0.28, "o", color=plots.TRAIN, markersize=14)
     if direction == "backward":
         speaker = names[max(place, 1)]
         _draw_message(top, trails[step][speaker]["message"][0, 0], place)
@@ -70,9 +87,9 @@ def _draw(top, bottom, protocol, names, run, trails, episode, step, direction, p
 def _draw_message(axes, channels, place):
     """The channels of one message as a row of coloured squares at a node's place."""
     channels = np.asarray(channels)
-    offsets = (np.arange(len(channels)) - (len(channels) - 1) / 2) * 0.11
-    look = {"cmap": "PuOr", "vmin": -1, "vmax": 1, "marker": "s", "s": 34, "edgecolors": plots.INK}
-    axes.scatter(place + offsets, np.full(len(channels), -0.42), c=channels, **look)
+    offsets = (np.arange(len(channels)) - (len(channels) - 1) / 2) * 0.22
+    look = {"cmap": "PuOr", "vmin": -1, "vmax": 1, "marker": "s", "s": 190, "edgecolors": plots.INK}
+    axes.scatter(place + offsets, np.full(len(channels), -0.62), c=channels, **look)
 
 
 def _as_gif(play, fps):

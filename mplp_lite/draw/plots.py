@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..evaluate import Run
-from ..graph import Graph
 from ..tasks import Episode
 
 INK, TRAIN, EVAL = "#222222", "#0072B2", "#D55E00"
@@ -104,58 +103,18 @@ def draw_tasks(axes: Axes, episodes: Sequence[Episode]) -> None:
 
 
 def draw_curve(axes: Axes, steps: Sequence[int], losses: Sequence[float], window: int = 20) -> None:
-    """A learning curve: every value faint, and the mean of the last `window` values."""
+    """A learning curve: every value faint, and the running mean of `window` values.
+
+    Args:
+        axes: where to draw.
+        steps: the last meta-step that each value is of, evenly spaced: a value may be a mean over several steps.
+        losses: the values.
+        window: how many of them are averaged.
+    """
     steps, losses = np.asarray(steps), np.asarray(losses)
     axes.plot(steps, losses, color=TRAIN, alpha=0.25, linewidth=0.8)
     window = min(window, len(losses))
     smooth = np.convolve(losses, np.ones(window) / window, "valid")
-    axes.plot(steps[window - 1 :], smooth, color=TRAIN, label=f"mean of {window} values")
+    each = steps[1] - steps[0] if len(steps) > 1 else 1
+    axes.plot(steps[window - 1 :], smooth, color=TRAIN, label=f"mean of {window * each} meta-steps")
     axes.set(xlabel="meta-steps", ylabel="meta-loss, L2/2", yscale="log")
-
-
-def take_apart(graph: Graph) -> tuple[dict[str, list[tuple]], list[tuple[tuple, tuple]]]:
-    """All single nodes of a graph, by bundle, and the pairs of them that forward arrows join: last index to equal first index.
-
-    >>> import mplp_lite as mplp
-    >>> singles, pairs = take_apart(mplp.mlp(1, 2, 1))
-    >>> singles["W2"]
-    [('W2', 0, 0), ('W2', 1, 0)]
-    >>> [pair for pair in pairs if ("W2", 1, 0) in pair]
-    [(('relu1', 1), ('W2', 1, 0)), (('W2', 1, 0), ('b2', 0))]
-    """
-    singles = {node.name: [(node.name, *index) for index in np.ndindex(node.op.shape)] for node in graph.nodes}
-    pairs = []
-    for arrow in graph.forward:
-        pairs += [(a, b) for a in singles[arrow.source] for b in singles[arrow.target] if a[-1] == b[1]]
-    return singles, pairs
-
-
-def columns(graph: Graph) -> dict[str, int]:
-    """How many arrows each bundle is from the input, by the longest way; targets stand with the loss that takes them."""
-    column, targets = dict.fromkeys(graph.inputs, 0), {}
-    for arrow in graph.forward:
-        if arrow.source in graph.targets:
-            targets[arrow.source] = arrow.target
-        else:
-            column[arrow.target] = max(column.get(arrow.target, 0), column[arrow.source] + 1)
-    return column | {target: column[loss] for target, loss in targets.items()}
-
-
-def draw_chain(axes: Axes, graph: Graph) -> None:
-    """The nodes of a layered graph from left to right, forward arrows above and backward arrows below."""
-    names = [node.name for node in graph.nodes if node.name != "y"]
-    for k, name in enumerate(names):
-        learns = graph.node(name).op.learns
-        box = {"boxstyle": "round,pad=0.35", "facecolor": "#E8F1F8" if learns else "white", "edgecolor": INK}
-        axes.text(k, 0, name, ha="center", va="center", fontsize=9, bbox=box)
-    for k in range(len(names) - 1):
-        _draw_arrow(axes, k, k + 1, 0.28, TRAIN)
-        _draw_arrow(axes, k + 1, k, -0.28, EVAL)
-    axes.text(0, 0.62, "forward: outputs", color=TRAIN, fontsize=9)
-    axes.text(0, -0.72, "backward: messages", color=EVAL, fontsize=9)
-    axes.set(xlim=(-0.6, len(names) - 0.4), ylim=(-0.9, 0.9))
-    axes.set_axis_off()
-
-
-def _draw_arrow(axes, start, end, height, color):
-    axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.3})

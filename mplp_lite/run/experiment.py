@@ -1,4 +1,4 @@
-"""What is meta-trained, and how: a protocol on a family of tasks, judged by a meta-loss, improved by an optimiser (section 3.1.1)."""
+"""What is meta-trained, and how: a protocol on a family of tasks, judged by a meta-loss, improved by an optimizer (section 3.1.1)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from .. import meta, tasks
-from ..checks import check_clip, check_key, check_number, check_optimizer, check_sizes, check_task, check_type, shown
+from ..checks import check_callable, check_clip, check_key, check_number, check_optimizer, check_sizes, check_task, check_type, shown
 from ..describe import describe
 from ..meta import MetaLoss
 from ..protocol import Protocol, Rule
@@ -30,7 +30,7 @@ class Experiment:
         task: what it learns: an object with `episode(key)`, see `tasks`; or one for each protocol.
         steps: meta-steps.
         outer_batch: episodes per meta-step.
-        optimizer: the meta-optimiser, of optax.
+        optimizer: the meta-optimizer, of optax.
         meta_loss: how an inner run is judged: `(protocol, rule, prior, episode, key) -> (loss, parts by name)`, `()` each.
         priors: where inner runs start: `"fresh"` draws one for each episode, a whole number keeps a pool of so many, `"learned"` learns
             one jointly with the rule (section 4.1.2).
@@ -42,7 +42,7 @@ class Experiment:
 
     Raises:
         ValueError: if a number is out of range, or the protocols' rules differ in shape.
-        TypeError: if a protocol or the optimiser is none, the task draws no episodes, or the meta-loss is no function.
+        TypeError: if a protocol or the optimizer is none, the task draws no episodes, or the meta-loss is no function.
     """
 
     protocol: Protocol | Sequence[Protocol]
@@ -69,8 +69,7 @@ class Experiment:
         check_number("calibration_momentum", self.calibration_momentum, 0, 1)
         check_type("name", self.name, str, "what to call it on its card")
         check_optimizer(self.optimizer)
-        if not callable(self.meta_loss) or isinstance(self.meta_loss, type):
-            raise TypeError(f"meta_loss={shown(self.meta_loss)} was given; pass a function or an object, such as meta.MetaLoss().")
+        check_callable("meta_loss", self.meta_loss, "a function or an object, such as meta.MetaLoss()")
         for protocol in self.protocol if isinstance(self.protocol, list | tuple) else (self.protocol,):
             check_type("protocol", protocol, Protocol, "a Protocol, or a list of them")
         for task in self.tasks:

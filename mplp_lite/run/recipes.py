@@ -1,4 +1,4 @@
-"""The experiments of section 4 by name, each as plain data, and what it is made of: protocol, tasks, meta-loss, optimiser."""
+"""The experiments of section 4 by name, each as plain data, and what it is made of: protocol, tasks, meta-loss, optimizer."""
 
 import ast
 from collections.abc import Iterable, Mapping
@@ -78,7 +78,8 @@ class Recipe:
         message: channels of a message.
         hidden: carry channels that never leave a node; of no use to stateless learners.
         sharing: see `Protocol`.
-        first_scale: what updates are multiplied with at first; the paper's 0.01 is 0.2 x the deviation of fresh weights.
+        first_scale: what updates are multiplied with at first. In the paper at most 0.2 x the deviation of the layer's weight matrix, for
+            its biases too: 0.01 for fresh weights.
         inner_steps: inner steps of an episode.
         inner_batch: examples per inner step.
         held_out: held-out examples per episode.
@@ -88,7 +89,7 @@ class Recipe:
         learn_prior: start all episodes from one prior that is learned jointly with the rule, whatever `pool` says (section 4.1.2).
         hint: weight of the hint losses.
         steps: meta-steps.
-        learning_rate: of the meta-optimiser, Adam, at its highest.
+        learning_rate: of the meta-optimizer, Adam, at its highest.
         warmup: meta-steps over which the learning rate rises linearly from 0; at most half of `steps` are used.
         final_learning_rate: where a cosine brings it down to at the last step; the same as `learning_rate` keeps it.
         b2: Adam's second decay.
@@ -260,7 +261,7 @@ class Recipe:
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
-        """The meta-optimiser: each gradient tensor to unit norm, then Adam."""
+        """The meta-optimizer: each gradient tensor to unit norm, then Adam."""
         return self._optimizer(self.learning_rate, self.final_learning_rate, self.b2)
 
     @property
@@ -322,7 +323,7 @@ class Recipe:
 
 MNIST = Recipe(
     "mnist-as-published",
-    "4.2, exactly",
+    "4.2, as in the published code",
     family="mnist",
     widths=(144, 50, 10),
     activation="sigmoid",
@@ -358,7 +359,7 @@ RECIPES = {
             b2=0.99,
             episode_clip=0.3,
         ),
-        Recipe("sinusoid-as-published", "4.1.1, exactly"),
+        Recipe("sinusoid-as-published", "4.1.1, as in the published code"),
         replace(
             MNIST,
             name="mnist",

@@ -1,17 +1,24 @@
-"""Evaluation of finished rules, as tables and JSON files."""
+"""Evaluation of finished rules beside what a sceptic asks for, as tables and JSON files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .. import baselines, evaluate, tasks, weights
+from .. import evaluate, tasks, weights
 from ..authors.published import load_published
 from ..protocol import Rule
+from . import limits
 from .experiment import Experiment
 from .recipes import Recipe, RecipeError
+from .rivals import Ring, steps_until
+
+FULL_BATCH_SHOWN = (20, 50, 100, 200, 500, 1000, 2000)
+"""After which full-batch steps a report says how good they are."""
 
 
 class ReportError(RuntimeError):
@@ -23,15 +30,9 @@ def metric(
 ) -> dict[str, Any]:
     """The one figure that says how good a rule is: what its task is judged by, at the end of `runs` fresh inner runs."""
     protocol, task = recipe.told(recipe.numbers).members[0]
-    ((quantity, found), *_) = _measured(task, protocol, rule, runs, seed, prior).items()
-    last = {name: values[-1] for name, values in found.items()}
-    return {"name": f"{quantity.replace('_', ' ')} after {len(found['mean']) - 1} steps", **last, "runs": runs, "seed": seed}
-
-
-def _measured(task, network, rule, runs, seed, prior=None):
-    """Statistics per inner step of what the family of tasks is judged by, the most telling first."""
-    found = tasks.judge(task, network, rule, jax.random.key(seed), runs, prior)
-    return {quantity: evaluate.summary(values) for quantity, values in found.items()}
+    quantity, values = next(iter(tasks.judge(task, protocol, rule, jax.random.key(seed), runs, prior).items()))
+    last = {name: of[-1] for name, of in evaluate.summary(values).items()}
+    return {"name": f"{quantity.replace('_', ' ')} after {values.shape[1] - 1} steps", **last, "runs": runs, "seed": seed}
 
 
 def find_rule(name: str) -> tuple[Recipe, Rule, dict[str, Any]]:
@@ -64,6 +65,8 @@ def _rule_path(name):
 def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | None = None) -> dict[str, Any]:
     """Statistics of inner runs with a rule and with gradient descent, on the same tasks, batches and priors.
 
+    Rates of gradient descent are chosen on other runs, see `rivals`. Where the rule stops working is measured too, see `limits`.
+
     Args:
         name: a shipped rule, or the folder of a finished run.
         runs: how many, `>= 1`.
@@ -74,40 +77,105 @@ def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | N
         ReportError, WeightsError: see `find_rule` and `load_published`.
     """
     recipe, rule, card = find_rule(name)
-    prior = weights.load_prior(_rule_path(name), recipe.protocol) if recipe.learn_prior else None
-    methods = {
-        method: _measured(recipe.task, network, its_rule, runs, seed, prior)
-        for method, (network, its_rule) in _methods(recipe, rule, published).items()
-    }
+    protocol, key = recipe.protocol, jax.random.key(seed)
+    prior = weights.load_prior(_rule_path(name), protocol) if recipe.learn_prior else None
+    rules = {"MPLP": rule} | ({} if published is None else {"authors' MPLP": load_published(published, protocol)})
+    ring = Ring(protocol.graph, recipe.task, key, runs, prior)
     return {
         "rule": Path(name).resolve().name,
         "sha256": card["sha256"],
         "recipe": recipe.name,
         "runs": runs,
         "seed": seed,
-        "methods": methods,
+        "rates": {"tried": list(ring.rates), "runs": ring.choosing.runs},
+        "methods": dict(_methods(ring, protocol, rules)),
+        "full_batch": _full_batch(ring, protocol, rule),
+        "limits": limits.measured(recipe, rules, key, runs, prior),
     }
 
 
-def _methods(recipe, rule, published):
-    graph = recipe.protocol.graph
-    authors = {} if published is None else {"authors' MPLP": (recipe.protocol, load_published(published, recipe.protocol))}
-    adams, sgds = ((0.01, 0.03), (0.1,)) if recipe.family == "sinusoids" else ((0.01,), (0.1, 1.0))
-    others = {f"Adam {rate}": (baselines.adam(graph, rate), None) for rate in adams}
-    others |= {f"SGD {rate}": (baselines.sgd(graph, rate), None) for rate in sgds}
-    return {"MPLP": (recipe.protocol, rule), **authors, **others}
+def _methods(ring, protocol, rules):
+    """Names and statistics per quantity: of rules, of gradient descent, of what does not learn."""
+    for name, rule in rules.items():
+        yield name, _summaries(ring.judge(protocol, rule))
+    for name, network in ring.everybody().items():
+        yield name, _summaries(ring.judge(network))
+    rival = ring.best_full_batch()
+    yield f"{rival.name}, all {_examples(ring)} at once", _signed(ring, ring.full_batch(rival.network, ring.task.steps))
+    if isinstance(ring.task, tasks.Sinusoids):
+        yield "the family's mean curve", _signed(ring, _mean_curve_losses(ring))
+
+
+def _examples(ring):
+    return ring.task.steps * ring.task.batch
+
+
+def _summaries(found):
+    return {quantity: evaluate.summary(values) for quantity, values in found.items()}
+
+
+def _signed(ring, losses):
+    return {ring.quantity: evaluate.summary(ring.sign * losses)}
+
+
+def _mean_curve_losses(ring):
+    """What the average over the family scores on the curves that the others learn, the same after every step."""
+
+    def loss(key):
+        x, y = ring.task.evaluation_episode(jax.random.split(key)[0]).held_out
+        return ((ring.task.mean_curve(x) - y) ** 2).mean() / 2
+
+    losses = jax.vmap(loss)(jax.random.split(ring.key, ring.runs))
+    return jnp.tile(losses[:, None], ring.task.steps + 1)
+
+
+def _full_batch(ring, protocol, rule):
+    """Where Adam ends that sees all examples of an episode in every step, and how soon it is as good as the rule is at the end."""
+    rival = ring.soonest_full_batch(protocol, rule)
+    losses = ring.long_full_batch(rival.network)
+    needed = np.asarray(steps_until(losses, ring.losses(protocol, rule)[:, -1]))
+    steps = losses.shape[1] - 1
+    shown = sorted({min(step, steps) for step in (ring.task.steps, *FULL_BATCH_SHOWN)})
+    return {
+        "method": f"{rival.name}, all {_examples(ring)} at once",
+        "steps": shown,
+        **_signed(ring, losses[:, np.array(shown)]),
+        "steps_to_the_rule": {
+            "quartiles": [float(value) for value in np.quantile(needed, (0.25, 0.5, 0.75), method="nearest")],
+            "never": int((needed > steps).sum()),
+        },
+    }
 
 
 def table(found: dict[str, Any]) -> str:
-    """Means per step and method of the most telling quantity, as text; at most six of the steps."""
-    quantity, first = next(iter(next(iter(found["methods"].values())).items()))
-    shown = sorted({round(step) for step in np.linspace(0, len(first["mean"]) - 1, 6)})
+    """What a report holds, as text: the most telling quantity by step, at most seven of them, the deviation and the error of the mean."""
+    methods = found["methods"]
+    quantity, first = next(iter(next(iter(methods.values())).items()))
     lines = [f"{found['rule']}: mean {quantity.replace('_', ' ')} over {found['runs']} runs, after each inner step"]
-    lines.append("".join([f"{'':14}", *(f"{step:>10}" for step in shown), f"{'sd at end':>12}"]))
-    for method, measured in found["methods"].items():
-        means = "".join(f"{measured[quantity]['mean'][step]:10.5f}" for step in shown)
-        lines.append(f"{method:14}{means}{measured[quantity]['sd'][-1]:12.5f}")
+    lines += _rows(methods, quantity, range(len(first["mean"])))
+    if "full_batch" in found:
+        lines += ["", *_full_batch_lines(found["full_batch"], quantity)]
+    for name, case in found.get("limits", {}).items():
+        lines += ["", f"{name}: {case['runs']} runs", *_rows(case["methods"], quantity, case["steps"])]
     return "\n".join(lines)
+
+
+def _full_batch_lines(found, quantity):
+    quarter, half, three = found["steps_to_the_rule"]["quartiles"]
+    ends = ", ".join(f"{mean:.5f} after {step}" for mean, step in zip(found[quantity]["mean"], found["steps"], strict=True))
+    yield f"{found['method']}: {ends}"
+    yield f"as good as the rule at its end after {half:.0f} such steps (quartiles {quarter:.0f} and {three:.0f})"
+
+
+def _rows(methods, quantity, steps):
+    """A head and a row per method."""
+    places = sorted({round(place) for place in np.linspace(0, len(steps) - 1, 6)})
+    wide = max(14, *(len(name) + 1 for name in methods))
+    yield "".join([" " * wide, *(f"{steps[place]:>12}" for place in places), f"{'sd at end':>12}", f"{'se':>12}"])
+    for name, measured in methods.items():
+        statistics = measured[quantity]
+        ends = [statistics.get(kind, [float("nan")])[-1] for kind in ("sd", "se")]
+        yield f"{name:{wide}}" + "".join(f"{value:12.5f}" for value in (*(statistics["mean"][place] for place in places), *ends))
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
@@ -116,8 +184,9 @@ def write(path: Path, found: dict[str, Any]) -> None:
     Raises:
         ReportError: if it cannot be written; an older file is then untouched.
     """
+    text = re.sub(r"\[\n[^][{}]*\]", lambda numbers: " ".join(numbers[0].split()), weights.strict_json(found, indent=1))  # a line a list
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        weights.write_atomically(path, (weights.strict_json(found, indent=1) + "\n").encode())
+        weights.write_atomically(path, (text + "\n").encode())
     except OSError as error:
         raise ReportError(f"Cannot write {path} ({error.strerror or error}); choose another --out.") from error
