@@ -68,6 +68,7 @@ nbval: $(INSTALLED)  ## run every notebook in quick mode, outputs untouched
 html: $(INSTALLED)  ## the strict HTML build
 	@echo "== book, warnings are errors"
 	@$(BIN)/jupyter-book build . --all -W -n --keep-going -q >/dev/null
+	@rm -rf build  # where modules that are gone would still lie
 	@$(BIN)/python -m build --wheel --no-isolation --outdir _build/html/_static . >/dev/null 2>&1  # what the book hands out
 
 browser: $(INSTALLED)  ## open every built page in a headless browser, or PAGE=NAME

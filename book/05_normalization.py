@@ -511,8 +511,8 @@ plt.show()
 # luck of the unit: in unit 100 the same steps are a hundred times too large for what is to be learned.
 #
 # **Standardizing is a handicap in unit 1.** That is not what the paper leads you to expect, so here is what differs. All numbers
-# are between 0.01 and 5, which suits a learner; the way from the loss to the first weights is short; and Adam can turn up the
-# weights that read the quiet piece, so 200 meta-steps cure deafness. What we do not know is why hearing well from the start
+# are between 0.01 and 5, which suits a learner; the way from the loss to the first weights is short; and meta-training may turn up the
+# weights that read the quiet piece, which would cure deafness. What we do not know is why hearing well from the start
 # should be *worse*. We suspect the frozen numbers, and come to that below.
 #
 # <div class="aside">
@@ -520,7 +520,8 @@ plt.show()
 # **How far this goes.** One easy task, one small network, stateless learners, one rate of Adam, 200 meta-steps, eight seeds. Two
 # or three of eight seeds stay behind in most arms, as the paper reports of its own trainings, so differences of a factor of two
 # mean little here. The loop matters as well: the paper normalizes its gradients and adds hint losses, both matters of the next
-# chapter. Deeper networks, recurrent learners or images may rank the arms otherwise.
+# chapter. Deeper networks, recurrent learners or images may rank the arms otherwise. This is one of several settings that were tried: with
+# recurrent learners and other rates of Adam there was no clear order between standardizing and not.
 #
 # </div>
 #

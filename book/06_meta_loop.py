@@ -130,7 +130,7 @@ assert best_hint != best_held_out and abs(best_hint - best_held_out) < 0.5
 
 # %% mystnb={"image": {"alt": "Left, two smooth valleys with their lowest points near s = 1.5, the held-out one deeper. Right, fifteen thin curves that fall together at first and then dive and rise at different places, spread over many powers of ten"}} tags=["hide-input"]
 with plots.style():
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.0), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.0), sharey=True)
     left.plot(grid, held_out.mean(1), color=plots.EVAL, label="held-out loss")
     left.plot(grid, hints.mean(1), "--", color=plots.TRAIN, label="hint losses")
     left.legend(loc="lower right")
@@ -570,7 +570,8 @@ def test_curve(key):  # where and what the held-out points of a test are
 
 
 x, y = map(np.asarray, test_curve(test_keys))
-average = float(np.mean((y - 0.3 * 2 / np.pi * np.cos(x)) ** 2 / 2))
+curve = mplp.tasks.Sinusoids().mean_curve(x)
+average = float(np.mean((y - curve) ** 2 / 2))
 print(f"the average curve: {average:.4f}")
 
 # %% [markdown]
@@ -694,7 +695,7 @@ print(recipe.changed(["hint=0.0", "steps=2000"]).meta_loss)
 
 # %% [markdown]
 # `python -m mplp_lite train sinusoid` meta-trains it with a progress line and checkpoints, and goes on where it stopped
-# when you start it again; `--set hint=0.0 --set episode_clip=0.0` changes the recipe. [chapter 7](07_sinusoids.ipynb) uses a rule that was made in this way.
+# when you start it again; `--set hint=0.0 --set episode_clip=0.0` changes the recipe. [Chapter 7](07_sinusoids.ipynb) uses a rule that was made in this way.
 #
 # ## Exercises
 #

@@ -104,6 +104,13 @@ def test_every_chapter_says_how_long_it_takes_and_what_it_needs(name):
     assert row is None or row[1] == told[1]
 
 
+def test_no_label_is_smaller_than_the_browser_check_believes():
+    """Eight points: it knows how large a figure is shown, and not what is written in it."""
+    code = "".join(path.read_text() for path in [*ROOT.glob("mplp_lite/draw/*.py"), *ROOT.glob("book/*.py")])
+    sizes = [float(size) for size in re.findall(r"fontsize[=\": ]+([\d.]+)", code)]
+    assert min(sizes) >= 8 and len(sizes) > 30
+
+
 def test_lines_of_code_fit_their_column():
     """88 characters are what a column of 1280 pixels shows without scrolling."""
     cells = {name: notebooks.code_cells(notebooks.read_notebook(ROOT / "book" / f"{name}.ipynb")) for name in CHAPTERS}
