@@ -54,7 +54,7 @@ import numpy as np
 
 import mplp_lite as mplp
 from mplp_lite import evaluate, notebook
-from mplp_lite.draw import graphs, limits, plots
+from mplp_lite.draw import graphs, limits, plots, shapes
 from mplp_lite.run.folder import read_curve
 from mplp_lite.run.trainer import Trainer
 
@@ -388,7 +388,7 @@ with plots.style():
     here = np.reshape(losses, (-1, 10)).mean(1)
     meta_steps = 10 * np.arange(1, len(here) + 1)
     axes.plot(meta_steps, here, color=plots.EVAL, label="run on this page")
-    limits.draw_levels(axes, {"the average curve": remembered})
+    shapes.draw_levels(axes, {"the average curve": remembered})
     axes.legend()
     plt.show()
 
@@ -413,7 +413,7 @@ rows = {name: (one(runs, k), one(tests, k), runs) for name, runs in rows.items()
 # %% mystnb={"image": {"alt": "Two rows. Top, MPLP: within five steps the predictions bend onto the sinusoid, and both losses fall close to zero, far below the line of the average curve. Bottom, Adam: predictions stay almost flat and the losses stay above that line"}} tags=["hide-input"]
 figure = plots.figure_2(rows)
 for axes in figure.axes[1::2]:
-    limits.draw_levels(axes, {"the average curve": remembered})
+    shapes.draw_levels(axes, {"the average curve": remembered})
 figure.axes[1].legend(fontsize=9, frameon=False)
 plt.show()
 

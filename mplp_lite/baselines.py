@@ -172,7 +172,7 @@ def best_rate(
             raise TypeError(f"score(network) has shape {jnp.shape(found)}; give one number, such as the mean over all runs.")
         return found
 
-    found = jax.jit(lambda rates: jax.lax.map(scored, rates))(jnp.asarray(rates, float)).tolist()
+    found = jax.lax.map(scored, jnp.asarray(rates, float)).tolist()
     finite = {rate: value for rate, value in zip(rates, found, strict=True) if isfinite(value)}
     if not finite:
         raise ValueError(f"At none of the rates {shown(rates)} is the score finite; try smaller ones.")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from mplp_lite.draw.limits import BETTER, RIVAL, WORSE, Case, by_case, by_step, draw_levels
+from mplp_lite.draw.limits import BETTER, RIVAL, WORSE, Case, by_case, by_step
 from mplp_lite.draw.plots import draw_curve
+from mplp_lite.draw.shapes import draw_levels
 
 CASES = {
     ("as trained", "sinusoid"): Case(0.02, 0.0005, 0.018, 0.0),

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from .plots import EVAL, INK, TRAIN, style
+from .shapes import GREEN, GREY, PURPLE, arrow, box
 
-GREEN, GREY, PURPLE = "#009E73", "#767676", "#CC79A7"
 PLACES = {"fire": (4.0, 3.6), "w": (4.0, 2.4), "x": (6.6, 2.4), "f": (6.6, 1.35), "g": (4.0, 0.3)}
 FORWARD, BACKWARD, READ = (TRAIN, "-"), (EVAL, "--"), (GREY, ":")
 ARROWS = (
@@ -44,24 +44,14 @@ def synapse(w: float, x: float, m: float) -> Figure:
         figure, axes = plt.subplots(figsize=(7.5, 3.4))
         axes.add_patch(FancyBboxPatch((2.7, -0.1), 4.9, 4.05, boxstyle="round,pad=0.1", facecolor="#F3F3F3", edgecolor="none"))
         for start, end, look in ARROWS:
-            _arrow(axes, start, end, *look)
+            arrow(axes, start, end, *look)
         for name, text in inside.items():
-            _box(axes, PLACES[name], text, *{"f": BACKWARD, "g": BACKWARD, "fire": FORWARD}.get(name, (INK, "-")))
+            box(axes, PLACES[name], text, "white", *{"f": BACKWARD, "g": BACKWARD, "fire": FORWARD}.get(name, (INK, "-")))
         for (across, up), text in outside.items():
             axes.text(across, up, text, ha="center", va="bottom")
         axes.set(xlim=(0, 10), ylim=(-0.3, 4.5))
         axes.set_axis_off()
     return figure
-
-
-def _arrow(axes, start, end, color, line):
-    look = {"arrowstyle": "-|>", "color": color, "linestyle": line, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", end, start, arrowprops=look)
-
-
-def _box(axes, at, text, color, line):
-    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": color, "linestyle": line, "linewidth": 1.4}
-    axes.text(*at, text, ha="center", va="center", bbox=box, zorder=3)
 
 
 def alignment(steps: Sequence[int], scores: Mapping[str, np.ndarray], angles: Mapping[str, np.ndarray]) -> Figure:

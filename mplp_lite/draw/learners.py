@@ -12,8 +12,9 @@ from ..graph import Graph
 from ..learners import Learner
 from ..protocol import SHARING, Protocol
 from . import plots
+from .shapes import GREY, arrow, box
 
-HIDDEN, GREY, PALE = "#D9D9D9", "#767676", "#F3F3F3"
+HIDDEN, PALE = "#D9D9D9", "#F3F3F3"
 SHARED = {"weight": "#9CC9E3", "bias": "#F2B98F", "activation": "#CFE6C0"}
 FORWARD, BACKWARD, READ = (plots.TRAIN, "-"), (plots.EVAL, "--"), (GREY, ":")
 HELD = {"parameter $w_{ij}$": 3.75, "stored $x_i$": 2.85, "carry $c$": 1.95}
@@ -49,12 +50,10 @@ def node(channels: int = 4) -> Figure:
         _frame(axes, (2.5, 0.1), (5.75, 4.7), PALE, "none")
         _frame(axes, (3.0, 1.5), (1.8, 2.7), PALE, GREY)
         _frame(axes, (6.2, 0.5), (1.5, 3.7), "#DCEBF5", plots.INK)
-        for start, end, (color, line) in ARROWS:
-            look = {"arrowstyle": "-|>", "color": color, "linestyle": line, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", end, start, arrowprops=look)
-        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": plots.INK}
+        for start, end, look in ARROWS:
+            arrow(axes, start, end, *look)
         for text, up in (HELD | NETWORKS).items():
-            axes.text(3.9 if text in HELD else 6.95, up, text, ha="center", va="center", bbox=box)
+            box(axes, (3.9 if text in HELD else 6.95, up), text)
         for (across, up), text in WORDS.items():
             axes.text(across, up, text, ha="center", va="bottom")
         for left, low in ((9.2, 2.27), (1.0, 0.82)):

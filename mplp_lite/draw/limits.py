@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .plots import EVAL, INK, TRAIN, style
+from .shapes import GREEN, draw_levels
 
 BETTER, WORSE, RIVAL = TRAIN, EVAL, "#8A4B82"
 """Colours of what a rule has made better, of what it has made worse, and of its rival."""
-LINES = ("--", ":", "-.")
 
 
 class Case(NamedTuple):
@@ -39,25 +38,19 @@ class Case(NamedTuple):
         return not self.rule < self.before
 
 
-def draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """Horizontal lines to compare with, each labelled by what it stands for; up to three."""
-    for (name, level), line in zip(levels.items(), LINES, strict=False):
-        axes.axhline(level, color=INK, linestyle=line, linewidth=1.2, label=name)
-
-
 def by_step(losses: Mapping[str, Sequence[float]], levels: Mapping[str, float], trained: int) -> Figure:
     """Losses by inner step on a logarithmic axis, with levels to compare with, and a band over the steps that the rule was trained for.
 
     Args:
         losses: by name, such as "mean" and "median": one per step, from step 0; up to three.
-        levels: see `draw_levels`.
+        levels: see `shapes.draw_levels`.
         trained: how many steps the band covers.
     """
     with style():
         figure, axes = plt.subplots(figsize=(7.6, 3.4))
         axes.axvspan(0, trained, color=TRAIN, alpha=0.1, linewidth=0)
         axes.annotate("trained for", (trained / 2, 0.93), xycoords=("data", "axes fraction"), ha="center", fontsize=9)
-        looks = zip("os^", (BETTER, "#009E73", RIVAL), strict=True)
+        looks = zip("os^", (BETTER, GREEN, RIVAL), strict=True)
         for (name, values), (marker, color) in zip(losses.items(), looks, strict=False):
             axes.plot(range(len(values)), values, color=color, marker=marker, markersize=4.5, label=name)
         draw_levels(axes, levels)

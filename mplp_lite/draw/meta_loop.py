@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from . import plots
-
-GREEN = "#009E73"
+from .shapes import GREEN, arrow, box
 
 
 def loops(steps: int = 4) -> Figure:
@@ -20,14 +19,14 @@ def loops(steps: int = 4) -> Figure:
         axes.text(steps + 1, 3.37, "the rule: f and g of every node, the same at every step", ha="center", va="center", fontsize=10)
         for t in range(steps):
             _step(axes, 2 * t + 1, t)
-        _box(axes, end, 2.1, rf"$\theta_{steps}$", "#E8F1F8")
-        _box(axes, end + 2.1, 2.1, "held-out loss", "#FBEBDD")
-        _arrow(axes, (end + 0.4, 2.1), (end + 1.15, 2.1), plots.INK)
-        _arrow(axes, (end + 2.1, 1.8), (end + 2.1, 1.35), plots.EVAL, "--")
+        box(axes, (end, 2.1), rf"$\theta_{steps}$", "#E8F1F8")
+        box(axes, (end + 2.1, 2.1), "held-out loss", "#FBEBDD")
+        arrow(axes, (end + 0.4, 2.1), (end + 1.15, 2.1), plots.INK)
+        arrow(axes, (end + 2.1, 1.8), (end + 2.1, 1.35), plots.EVAL, "--")
         axes.plot([end + 2.1, -0.2], [1.35, 1.35], "--", color=plots.EVAL, linewidth=1.3)
-        _arrow(axes, (-0.2, 1.35), (-0.2, 3.12), plots.EVAL, "--")
-        _box(axes, -0.2, 3.37, "Adam", "white")
-        _arrow(axes, (0.3, 3.37), (1.0, 3.37), plots.EVAL, "--")
+        arrow(axes, (-0.2, 1.35), (-0.2, 3.12), plots.EVAL, "--")
+        box(axes, (-0.2, 3.37), "Adam", "white")
+        arrow(axes, (0.3, 3.37), (1.0, 3.37), plots.EVAL, "--")
         keys = ("blue: inner steps, eq. 9 and 10", plots.TRAIN), ("green, dotted: the rule is used", GREEN)
         for x, (text, color) in zip((-0.6, 3.5, 7.4), (*keys, ("orange, dashed: the meta-gradient", plots.EVAL)), strict=True):
             axes.text(x, 0, text, color=color, fontsize=9)
@@ -38,23 +37,13 @@ def loops(steps: int = 4) -> Figure:
 
 def _step(axes, x, t):
     """One inner step, from the network at `x` to the next, with its batch and its hint."""
-    _box(axes, x, 2.1, rf"$\theta_{t}$", "#E8F1F8")
-    _arrow(axes, (x + 0.4, 2.1), (x + 1.6, 2.1), plots.TRAIN)
+    box(axes, (x, 2.1), rf"$\theta_{t}$", "#E8F1F8")
+    arrow(axes, (x + 0.4, 2.1), (x + 1.6, 2.1), plots.TRAIN)
     axes.text(x + 1, 2.25, f"batch {t + 1}", ha="center", fontsize=9)
-    _arrow(axes, (x + 1, 3.1), (x + 1, 2.55), GREEN, ":")
-    _arrow(axes, (x + 2, 1.8), (x + 2, 0.95), plots.INK)
-    _box(axes, x + 2, 0.65, f"hint {t + 1}", "#FBEBDD")
-    _arrow(axes, (x + 1.75, 0.92), (x + 1.75, 1.35), plots.EVAL, "--")
-
-
-def _box(axes, x, y, text, color):
-    box = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": plots.INK}
-    axes.text(x, y, text, ha="center", va="center", fontsize=10, bbox=box)
-
-
-def _arrow(axes, start, end, color, line="-", bend=0.0):
-    look = {"arrowstyle": "-|>", "color": color, "linestyle": line, "linewidth": 1.3, "connectionstyle": f"arc3,rad={bend}"}
-    axes.annotate("", end, start, arrowprops=look)
+    arrow(axes, (x + 1, 3.1), (x + 1, 2.55), GREEN, ":")
+    arrow(axes, (x + 2, 1.8), (x + 2, 0.95), plots.INK)
+    box(axes, (x + 2, 0.65), f"hint {t + 1}", "#FBEBDD")
+    arrow(axes, (x + 1.75, 0.92), (x + 1.75, 1.35), plots.EVAL, "--")
 
 
 def trainings(curves: np.ndarray, taught: np.ndarray, average: float, rivals: Mapping[str, np.ndarray]) -> Figure:

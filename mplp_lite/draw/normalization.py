@@ -11,9 +11,10 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from .plots import EVAL, INK, TRAIN, style
+from .shapes import GREEN, PURPLE, arrow, draw_levels
 
 FROZEN, TRAINED, PLAIN = "#CFE5F3", "#F7D3BC", "#EEEEEE"
-COLORS = (TRAIN, "#009E73", EVAL, "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = (TRAIN, GREEN, EVAL, PURPLE, "#E69F00", "#56B4E9")
 MARKERS, HATCHES = "os^Dv*", ("", "//", "..")
 
 
@@ -24,8 +25,8 @@ def pipe() -> Figure:
         for y, name in ((26, "message"), (16, "weight"), (6, "input")):
             _box(axes, 1, y, 13, 6, name, PLAIN)
             _box(axes, 20, y, 17, 6, "$(x - $mean$)\\,/\\,$dev.", FROZEN)
-            _arrow(axes, (14, y + 3), (20, y + 3))
-            _arrow(axes, (37, y + 3), (43, y + 3))
+            arrow(axes, (14, y + 3), (20, y + 3))
+            arrow(axes, (37, y + 3), (43, y + 3))
         _box(axes, 43, 6, 12, 26, "learner\n$f$ and $g$", TRAINED)
         _way_out(axes)
         _legend(axes)
@@ -35,15 +36,15 @@ def pipe() -> Figure:
 
 
 def _way_out(axes):
-    axes.annotate("", (46, 32), (52, 32), arrowprops=_look() | {"connectionstyle": "arc3,rad=1.1"})
+    arrow(axes, (52, 32), (46, 32), bend=1.1)
     axes.text(49, 39, "carry", ha="center", fontsize=9)
-    _arrow(axes, (55, 27), (85, 27))
+    arrow(axes, (55, 27), (85, 27))
     _box(axes, 85, 24, 14, 6, "message", PLAIN)
     _box(axes, 61, 8, 9, 6, "$-\\ \\mu$", FROZEN)
     _box(axes, 73, 8, 9, 6, "$\\times\\ s$", TRAINED)
     _box(axes, 85, 8, 14, 6, "step $\\Delta w$", PLAIN)
     for left, right in ((55, 61), (70, 73), (82, 85)):
-        _arrow(axes, (left, 11), (right, 11))
+        arrow(axes, (left, 11), (right, 11))
     for x, y, text in ((28.5, 33.5, "standardize"), (65.5, 15.5, "centre"), (77.5, 15.5, "scale"), (70, 28, "as it is")):
         axes.text(x, y, text, ha="center", style="italic", fontsize=9)
     axes.text(7.5, 33.5, "reads", ha="center", style="italic", fontsize=9)
@@ -60,14 +61,6 @@ def _box(axes, x, y, width, height, text, color):
     style = "round,pad=0,rounding_size=0.8"
     axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=color, edgecolor=INK, linewidth=0.9))
     axes.text(x + width / 2, y + height / 2, text, ha="center", va="center")
-
-
-def _look():
-    return {"arrowstyle": "-|>", "color": INK, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
-
-
-def _arrow(axes, start, end):
-    axes.annotate("", end, start, arrowprops=_look())
 
 
 def shares(values: Sequence[Array]) -> np.ndarray:
@@ -133,7 +126,7 @@ def side_by_side(
         for line, (row, arms) in zip(panels, rows.items(), strict=True):
             for axes, curves in zip(line, arms.values(), strict=True):
                 _curves(axes, np.asarray(curves), window)
-                _levels(axes, levels[row])
+                draw_levels(axes, levels[row], (EVAL, INK, GREEN))
             line[0].set_ylabel(f"{row}\n{ylabel}")
         for upper, lower, arm in zip(panels[0], panels[-1], next(iter(rows.values())), strict=True):
             upper.set_title(arm, fontsize=10)
@@ -150,12 +143,6 @@ def _curves(axes, curves, window):
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
 
 
-def _levels(axes, levels):
-    looks = zip((EVAL, INK, "#009E73"), ("--", ":", "-."), strict=True)
-    for (name, level), (color, line) in zip(levels.items(), looks, strict=False):
-        axes.axhline(level, color=color, linestyle=line, linewidth=1.4, label=name)
-
-
 def by_unit(units: Sequence[float], kinds: Mapping[str, np.ndarray], levels: Mapping[str, float]) -> Figure:
     """Losses by the unit of the data: a panel per kind of rule, one thin line per seed and a thick one for their median.
 
@@ -169,7 +156,7 @@ def by_unit(units: Sequence[float], kinds: Mapping[str, np.ndarray], levels: Map
         for axes, (kind, values) in zip(panels[0], kinds.items(), strict=True):
             axes.plot(units, np.asarray(values).T, color=TRAIN, linewidth=0.8, alpha=0.5)
             axes.plot(units, np.median(values, axis=0), "o-", color=TRAIN, linewidth=2.2, markersize=5)
-            _levels(axes, levels)
+            draw_levels(axes, levels, (EVAL, INK, GREEN))
             axes.set_title(fill(kind, 20), fontsize=10)
             axes.set(xlabel="numbers, times", xscale="log", yscale="log")
         panels[0, 0].set_ylabel("loss / best constant")

@@ -88,7 +88,7 @@ def figure_2(methods: dict[str, tuple[Run, Episode, Run]]) -> Figure:
             upper.set_xlabel("")
         axes[0][1].legend(loc="upper right")
         handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=8)
+        figure.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=9)
     return figure
 
 
