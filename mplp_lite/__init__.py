@@ -12,6 +12,7 @@ from . import baselines, data, descent, evaluate, learners, losses, meta, nodes,
 from .authors.published import load_published, load_published_prior
 from .graph import Arrow, Backward, Forward, Graph, Node, Seed, connect, mlp, sequential, walk
 from .learners import GRU, Learner, Stateless
+from .meta_descent import MetaDescent
 from .network import State
 from .protocol import Protocol, Rule
 from .run import recipes
@@ -31,6 +32,7 @@ __all__ = [
     "Graph",
     "Interrupted",
     "Learner",
+    "MetaDescent",
     "Node",
     "Protocol",
     "Rule",

@@ -153,12 +153,16 @@ def _add_evaluate(commands):
     command.add_argument("--runs", type=_positive, default=100, help="inner runs (default: 100)")
     command.add_argument("--seed", type=_number, default=0, help="draws tasks and priors (default: 0)")
     command.add_argument("--published", type=Path, metavar="NPY", help="measure one of the authors' vectors beside it")
+    command.add_argument("--published-prior", type=Path, metavar="NPY", help="the authors' prior that goes with it")
+    command.add_argument("--beside", action="append", default=[], metavar="RULE", help="measure another rule for the same task beside it")
     command.add_argument("--out", type=Path, help="the JSON file (default: results/RULE.json)")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options):
-    found = report.evaluate_rule(options.rule, options.runs, options.seed, options.published)
+    found = report.evaluate_rule(
+        options.rule, options.runs, options.seed, options.published, options.published_prior, tuple(options.beside)
+    )
     print(report.table(found))
     out = options.out or Path("results") / f"{Path(options.rule).resolve().name}.json"
     report.write(out, found)

@@ -73,13 +73,29 @@ class GradientDescent(Network):
         check_state(state)
         self._check_parameters("The state", state.parameters)
         _check_memory(self, state.carries)
-        gradient = jax.grad(lambda p: self._objective(state._replace(parameters=p), x, y))(state.parameters)
-        deltas, carry = self.optimizer.update(gradient, state.carries["optimizer"], state.parameters)
+        deltas, carry = self.optimizer.update(gradient(self, state, x, y), state.carries["optimizer"], state.parameters)
         parameters = optax.apply_updates(state.parameters, deltas)
         return State(parameters, {"optimizer": carry}), {name: {"delta": delta} for name, delta in deltas.items()}
 
-    def _objective(self, state, x, y):
-        return sum(losses.sum(axis=-1).mean() for losses in self.unit_losses(state, x, y).values())
+
+def gradient(network: Network, state: State, x: Data, y: Data) -> dict[str, Array]:
+    """The gradient of the loss, summed over output units and averaged over the batch, with respect to each parameter.
+
+    Args:
+        network: what predicts.
+        state: where.
+        x: inputs, `(b, units)`.
+        y: targets, `(b, units)`.
+
+    Raises:
+        ValueError, TypeError: see `Network.unit_losses`.
+    """
+    check_state(state)
+
+    def objective(parameters):
+        return sum(losses.sum(axis=-1).mean() for losses in network.unit_losses(state._replace(parameters=parameters), x, y).values())
+
+    return jax.grad(objective)(state.parameters)
 
 
 def started(graph: Graph, start: str) -> Graph:

@@ -6,18 +6,22 @@ from typing import Any
 
 from .adoption import speakers
 from .describe import describe, settings
+from .meta_descent import MetaDescent
 from .protocol import Protocol
 
 FORMAT = 2
 """Of rules on disk; those of format 1 held no meaning."""
 
 
-def meaning(protocol: Protocol) -> dict[str, Any]:
+def meaning(protocol: Protocol | MetaDescent) -> dict[str, Any]:
     """All that gives a rule's numbers their sense, as JSON can hold it; equal for protocols that may use each other's rules as they are.
 
     Learners and nodes are told by their class and fields, but those that are `incidental`: widths are, for a rule serves any. Where
     nodes share by kind, only kinds are told, and how their messages are collected: there a rule serves any names, depth and activation.
     """
+    if isinstance(protocol, MetaDescent):
+        told = {"rates": protocol.rates, "direction": protocol.direction}
+        return {"format": FORMAT, "descent": told | ({"rate": protocol.first_rate} if protocol.rates == "none" else {})}
     nodes = speakers(protocol.graph)
     learners = {protocol.learner_group(node): _told(protocol.learner_for(node)) for node in nodes}
     told = _kinds(protocol.graph, nodes) if protocol.sharing == "kinds" else _nodes(protocol.graph, nodes)

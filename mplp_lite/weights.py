@@ -21,6 +21,7 @@ from jax import Array
 
 from .checks import check_type, shown
 from .meaning import FORMAT, first_difference, meaning
+from .meta_descent import MetaDescent
 from .protocol import Protocol, Rule
 
 Tree = TypeVar("Tree")
@@ -164,7 +165,7 @@ def _check_members(members, size):
         raise ValueError("it would unpack to far more than its size")
 
 
-def save(path: str | Path, rule: Rule, card: Mapping[str, Any], protocol: Protocol) -> None:
+def save(path: str | Path, rule: Rule, card: Mapping[str, Any], protocol: Protocol | MetaDescent) -> None:
     """Writes `path` with suffix `.npz` and, beside it, the card as `.json`; both atomically, the card last.
 
     Both tell what the rule's numbers mean (`meaning`), so that `load` can refuse another protocol even where all shapes fit.
@@ -188,7 +189,7 @@ def save(path: str | Path, rule: Rule, card: Mapping[str, Any], protocol: Protoc
 
 
 def _check_saved(rule, card, protocol):
-    check_type("protocol", protocol, Protocol, "the Protocol that the rule was made for")
+    check_type("protocol", protocol, Protocol | MetaDescent, "the Protocol that the rule was made for")
     check_type("card", card, Mapping, "a dictionary that JSON can hold, such as {'seed': 0}")
     template = jax.eval_shape(protocol.new_rule if isinstance(rule, Rule) else protocol.prior, jax.random.key(0))
     if jax.tree.map(np.shape, rule) != jax.tree.map(np.shape, template):
@@ -249,7 +250,7 @@ def load_card(path: str | Path) -> dict[str, Any]:
     return card
 
 
-def load(path: str | Path, protocol: Protocol) -> Rule:
+def load(path: str | Path, protocol: Protocol | MetaDescent) -> Rule:
     """The rule saved at `path`, checked against its card and against the protocol: its names, shapes and meaning.
 
     A rule of 32-bit floats is widened where jax computes in 64 bits. One that was saved before rules told what they mean is loaded with
@@ -264,7 +265,7 @@ def load(path: str | Path, protocol: Protocol) -> Rule:
 
 
 def _load(path, protocol, what):
-    check_type("protocol", protocol, Protocol, "the Protocol that the rule was made for")
+    check_type("protocol", protocol, Protocol | MetaDescent, "the Protocol that the rule was made for")
     path = _beside(path, ".npz")
     content, card = _read(path), load_card(path)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
@@ -326,7 +327,7 @@ def prior_path(rule: str | Path) -> Path:
     return _beside(rule, ".prior.npz")
 
 
-def load_prior(rule: str | Path, protocol: Protocol) -> dict[str, Array]:
+def load_prior(rule: str | Path, protocol: Protocol | MetaDescent) -> dict[str, Array]:
     """The prior that was learned jointly with the rule saved at `rule` (section 4.1.2).
 
     Raises:
@@ -341,7 +342,7 @@ def pretrained() -> list[str]:
     return sorted(name for name in names if not name.endswith(".prior"))
 
 
-def load_pretrained(name: str, protocol: Protocol) -> Rule:
+def load_pretrained(name: str, protocol: Protocol | MetaDescent) -> Rule:
     """The rule `name` that comes with the package; see `pretrained` for the names.
 
     Raises:

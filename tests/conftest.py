@@ -39,7 +39,7 @@ def _mixing_dtypes(make):
     return made
 
 
-optax.adam = _mixing_dtypes(optax.adam)
+optax.adam, optax.scale_by_adam = _mixing_dtypes(optax.adam), _mixing_dtypes(optax.scale_by_adam)
 
 hypothesis.settings.register_profile("tests", database=None, deadline=None, derandomize=True, max_examples=10)
 hypothesis.settings.load_profile("tests")

@@ -173,7 +173,7 @@ def test_evaluate_passes_everything_on(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "evaluate_rule", lambda *arguments: calls.append(arguments) or found)
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "a/b", "--runs", "9", "--seed", "4"]) == 0
-    assert calls == [("a/b", 9, 4, None)] and (tmp_path / "results" / "b.json").exists()
+    assert calls == [("a/b", 9, 4, None, None, ())] and (tmp_path / "results" / "b.json").exists()
 
 
 def test_a_bug_is_not_dressed_up_as_a_mistake_of_the_user(monkeypatch):

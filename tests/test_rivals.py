@@ -98,7 +98,7 @@ def test_cases_of_the_shipped_rules():
     assert [digits[name].activation for name in ("step", "relu")] == ["step", "relu"] and digits["step"].inner_steps == 20
     assert digits["784-100-10"].widths == (784, 100, 10)
     learned = replace(recipes.find("mnist"), learn_prior=True)
-    assert [name for name, _ in limits.cases(learned)] == ["longer"]
+    assert [(name, case.learn_prior) for name, case in limits.cases(learned)] == [("longer", True), ("random priors", False)]
 
 
 def test_a_rule_is_taken_to_a_longer_run_and_to_other_weights(monkeypatch):
@@ -106,7 +106,7 @@ def test_a_rule_is_taken_to_a_longer_run_and_to_other_weights(monkeypatch):
     tiny = "widths=1,3,1 learner=stateless message=1 inner_steps=2 inner_batch=3 held_out=3 outer_batch=1 warmup=0 steps=20"
     recipe = recipes.find("sinusoid").changed(tiny.split())
     rule = recipe.protocol.new_rule(KEY)
-    measured = limits.measured(recipe, {"MPLP": rule}, KEY, 30)
+    measured = limits.measured(recipe, {"MPLP": rivals.Learned(recipe.protocol, rule)}, KEY, 30)
     found, large = measured["longer"], measured["LeCun"]
     (_, rival), expected = found["methods"], tasks.Sinusoids(8, 3, 3).judge(recipe.protocol, rule, KEY, limits.RUNS)["eval_loss"]
     assert found["runs"] == limits.RUNS and found["steps"] == list(range(9)) and rival.startswith("Adam")

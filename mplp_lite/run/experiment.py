@@ -13,6 +13,7 @@ from .. import meta, tasks
 from ..checks import check_callable, check_clip, check_key, check_number, check_optimizer, check_sizes, check_task, check_type, shown
 from ..describe import describe
 from ..meta import MetaLoss
+from ..meta_descent import MetaDescent
 from ..protocol import Protocol, Rule
 
 PRIORS = ("fresh", "learned")
@@ -26,7 +27,7 @@ class Experiment:
     activations, each on the task of the same number, or all on the one task. Their rules must have the same shapes: `sharing="kinds"`.
 
     Attributes:
-        protocol: what learns; or several.
+        protocol: what learns, by messages or, to compare, by gradients; or several.
         task: what it learns: an object with `episode(key)`, see `tasks`; or one for each protocol.
         steps: meta-steps.
         outer_batch: episodes per meta-step.
@@ -45,7 +46,7 @@ class Experiment:
         TypeError: if a protocol or the optimizer is none, the task draws no episodes, or the meta-loss is no function.
     """
 
-    protocol: Protocol | Sequence[Protocol]
+    protocol: Protocol | MetaDescent | Sequence[Protocol]
     task: Any
     steps: int
     outer_batch: int = 8
@@ -71,7 +72,7 @@ class Experiment:
         check_optimizer(self.optimizer)
         check_callable("meta_loss", self.meta_loss, "a function or an object, such as meta.MetaLoss()")
         for protocol in self.protocol if isinstance(self.protocol, list | tuple) else (self.protocol,):
-            check_type("protocol", protocol, Protocol, "a Protocol, or a list of them")
+            check_type("protocol", protocol, Protocol | MetaDescent, "a Protocol, or a list of them")
         for task in self.tasks:
             check_task(task)
         self._check_members()
@@ -87,7 +88,7 @@ class Experiment:
     @property
     def protocols(self) -> tuple[Protocol, ...]:
         """All that learn."""
-        return (self.protocol,) if isinstance(self.protocol, Protocol) else tuple(self.protocol)
+        return (self.protocol,) if isinstance(self.protocol, Protocol | MetaDescent) else tuple(self.protocol)
 
     @property
     def tasks(self) -> tuple[Any, ...]:
@@ -118,7 +119,7 @@ class Experiment:
         keys = jax.random.split(key, 1 + self.calibration_runs)
         members = self.members if members is None else members
         rule = members[0][0].new_rule(keys[0])
-        for number, (protocol, task) in enumerate(members if self.calibration_runs else ()):
+        for number, (protocol, task) in enumerate(members if self.calibration_runs and rule.statistics else ()):
             rule = self._calibrated(rule, keys[1:], protocol, task, self.calibration_momentum / (number + 1))
         return rule
 

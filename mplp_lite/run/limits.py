@@ -9,7 +9,7 @@ from jax import Array
 
 from .. import baselines, evaluate
 from .recipes import Recipe
-from .rivals import Ring
+from .rivals import Learned, Ring
 
 RUNS = 20
 """How many runs at most: some of them are long, some networks large."""
@@ -21,45 +21,54 @@ LONGER = {"sinusoids": 4, "mnist": 5}
 
 
 def cases(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
-    """Where a rule is taken, by name: on, to larger weights, and digits to other activations and to the large network of the paper.
+    """Where a rule is taken, by name: on, to other weights, and digits to other activations and to the large network of the paper.
 
-    A rule with a prior of its own stays with that prior and its network.
+    A rule with a prior of its own is taken on from there, and to random priors.
     """
     yield "longer", replace(recipe, inner_steps=LONGER[recipe.family] * recipe.inner_steps)
-    if not recipe.learn_prior:
-        yield "LeCun", recipe
-    if recipe.family == "mnist" and not recipe.learn_prior:
+    if recipe.learn_prior:
+        yield "random priors", replace(recipe, learn_prior=False)
+        return
+    yield "LeCun", recipe
+    if recipe.family == "mnist":
         yield from ((name, replace(recipe, activation=name)) for name in ("step", "relu") if name != recipe.activation)
         yield "784-100-10", replace(recipe, widths=(784, 100, recipe.widths[-1]))
 
 
-def measured(
-    recipe: Recipe, rules: Mapping[str, Any], key: Array, runs: int = RUNS, prior: Mapping[str, Array] | None = None
-) -> dict[str, Any]:
+def measured(recipe: Recipe, rules: Mapping[str, Learned], key: Array, runs: int = RUNS) -> dict[str, Any]:
     """Statistics by case and method, at most `POINTS` steps of each; beside the rules the best Adam for the case.
 
     Args:
-        recipe: what the rules were made for.
+        recipe: what the first rule was made for; others were made for the same network.
         rules: by name.
         key: draws the runs; the first `RUNS` at most.
         runs: how many.
-        prior: where all runs start; fresh ones by default.
     """
     found = {}
     for name, case in cases(recipe):
         starts = ("lecun",) if name == "LeCun" else ()
+        prior = next(iter(rules.values())).prior if case.learn_prior else None
         ring = Ring(case.protocol.graph, case.task, key, min(runs, RUNS), prior, RATES, starts)
+        graph = baselines.started(case.protocol.graph, *starts or ("paper",))
+        methods = {method: _taken(learned, graph, case) for method, learned in rules.items()}
         rival = ring.best()
-        protocol = replace(case.protocol, graph=baselines.started(case.protocol.graph, *starts or ("paper",)))
-        methods = {method: (protocol, protocol.adopt(rule, recipe.protocol)) for method, rule in rules.items()}
-        methods[rival.name] = rival.network, None
+        methods[rival.name] = Learned(rival.network, None, prior)
         steps = sorted({round(step) for step in np.linspace(0, case.inner_steps, POINTS)})
-        told = {method: _told(ring, *learns, steps) for method, learns in methods.items()}
+        told = {method: _told(ring, learned, steps) for method, learned in methods.items()}
         found[name] = {"runs": ring.runs, "steps": steps, "methods": told}
     return found
 
 
-def _told(ring, network, rule, steps):
+def _taken(learned, graph, case):
+    """A rule on the network of a case, from its own prior if the case has one."""
+    prior = learned.prior if case.learn_prior else None
+    if graph == learned.network.graph:
+        return learned._replace(prior=prior)
+    network = replace(learned.network, graph=graph)
+    return Learned(network, network.adopt(learned.rule, learned.network), prior)
+
+
+def _told(ring, learned, steps):
     """Statistics of the most telling quantity after some of the steps."""
-    quantity, values = next(iter(ring.judge(network, rule).items()))
+    quantity, values = next(iter(ring.judge_at_home(learned).items()))
     return {quantity: evaluate.summary(values[:, np.array(steps)])}

@@ -16,6 +16,7 @@ from jax import Array
 from .. import data, graph, meta, tasks
 from ..checks import shown
 from ..learners import GRU, Learner, Stateless
+from ..meta_descent import MetaDescent
 from ..protocol import Protocol
 from .experiment import Experiment
 
@@ -56,7 +57,9 @@ def read_value(name: str, text: str, kind: type) -> Any:
     return value
 
 
-LEARNERS = ("gru", "stateless")
+DESCENTS = {"maml": {}, "meta-sgd": {"rates": "entries"}, "meta-adam": {"rates": "steps", "direction": "adam"}}
+"""Learners by gradients, as fields of `MetaDescent`."""
+LEARNERS = ("gru", "stateless", *DESCENTS)
 FAMILIES = ("sinusoids", "mnist")
 NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
 FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
@@ -74,12 +77,14 @@ class Recipe:
         widths: units per layer of the network that learns.
         activation: between its layers.
         loss: of the network, and of every meta-loss.
-        learner: `"gru"` (stateful) or `"stateless"`.
-        message: channels of a message.
+        learner: `"gru"` (stateful) or `"stateless"`; or, to compare, gradient descent: `"maml"` with one fixed rate, `"meta-sgd"` with a
+            learned one for every weight, `"meta-adam"` with learned ones for every layer and step.
+        message: channels of a message; of no use to gradient descent, as all up to `sharing`.
         hidden: carry channels that never leave a node; of no use to stateless learners.
         sharing: see `Protocol`.
-        first_scale: what updates are multiplied with at first. In the paper at most 0.2 x the deviation of the layer's weight matrix, for
-            its biases too: 0.01 for fresh weights.
+        train_messages: meta-train the networks `g` of stateless learners; `False` leaves them as they were drawn, as in the published run.
+        first_scale: what updates are multiplied with at first: for gradient descent its learning rate. In the paper at most 0.2 x the
+            deviation of the layer's weight matrix, for its biases too: 0.01 for fresh weights.
         inner_steps: inner steps of an episode.
         inner_batch: examples per inner step.
         held_out: held-out examples per episode.
@@ -113,6 +118,7 @@ class Recipe:
     message: int = 8
     hidden: int = 15
     sharing: str = "none"
+    train_messages: bool = True
     first_scale: float = 0.2 * 0.05
     inner_steps: int = 5
     inner_batch: int = 10
@@ -147,6 +153,8 @@ class Recipe:
         check_field(self, "episode_clip", 0 <= self.episode_clip < float("inf"), "0, or above 0 and finite")
         check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
         check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
+        can_freeze = self.train_messages or self.learner == "stateless"
+        check_field(self, "train_messages", can_freeze, "true unless learner='stateless': only there f and g are apart")
         try:
             data.check_source(self.source)
             self.protocol, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
@@ -176,9 +184,11 @@ class Recipe:
             )
 
     @cached_property
-    def protocol(self) -> Protocol:
+    def protocol(self) -> Protocol | MetaDescent:
         """What learns."""
         network = graph.mlp(*self.widths, activation=self.activation, loss=self.loss)
+        if self.learner in DESCENTS:
+            return MetaDescent(network, self.first_scale, steps=self.inner_steps, **DESCENTS[self.learner])
         return Protocol(network, self._learner(), self.sharing)
 
     def _learner(self) -> Learner:
@@ -239,9 +249,10 @@ class Recipe:
         )
 
     def _optimizer(self, learning_rate, final_learning_rate, b2):
-        """Each gradient tensor to unit norm, then Adam on all of them as one row of numbers."""
+        """Each gradient tensor to unit norm, then Adam on all of them as one row of numbers; what is frozen has no gradient."""
         schedule = self._schedule(learning_rate, final_learning_rate)
-        return optax.chain(meta.normalize_per_tensor(), optax.flatten(optax.adam(schedule, b2=b2)))
+        frozen = [] if self.train_messages else [optax.masked(optax.set_to_zero(), _message_networks)]
+        return optax.chain(*frozen, meta.normalize_per_tensor(), optax.flatten(optax.adam(schedule, b2=b2)))
 
     def _schedule(self, learning_rate, final_learning_rate):
         warmup = min(self.warmup, self.steps // 2)
@@ -272,7 +283,8 @@ class Recipe:
     @property
     def program(self) -> "Recipe":
         """What its meta-steps compile to: equal for recipes that differ only in `numbers`, or in their first rules."""
-        return replace(self, **{field.name: field.default for field in fields(self) if field.name in NUMBERS + FIRST})
+        told_anew = {*NUMBERS, *FIRST} - ({"first_scale"} if self.learner == "maml" else set())
+        return replace(self, **{field.name: field.default for field in fields(self) if field.name in told_anew})
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -319,6 +331,11 @@ class Recipe:
             raise
         except (TypeError, ValueError) as error:
             raise RecipeError(f"These fields are no recipe: {error}.") from error
+
+
+def _message_networks(trained):
+    """Which of all that is meta-trained belongs to a `g`."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.DictKey("g") in path, trained)
 
 
 MNIST = Recipe(

@@ -1,6 +1,7 @@
 """Evaluation of finished rules beside what a sceptic asks for, as tables and JSON files."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 from jax import Array
 
 from .. import evaluate, tasks, weights
-from ..authors.published import load_published
+from ..authors.published import load_published, load_published_prior
 from ..protocol import Rule
 from . import limits
 from .experiment import Experiment
 from .recipes import Recipe, RecipeError
-from .rivals import Ring, steps_until
+from .rivals import Learned, Ring, steps_until
 
 FULL_BATCH_SHOWN = (20, 50, 100, 200, 500, 1000, 2000)
 """After which full-batch steps a report says how good they are."""
@@ -62,7 +63,14 @@ def _rule_path(name):
     return weights.pretrained_path(name)
 
 
-def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | None = None) -> dict[str, Any]:
+def evaluate_rule(
+    name: str,
+    runs: int = 100,
+    seed: int = 0,
+    published: Path | None = None,
+    published_prior: Path | None = None,
+    beside: Iterable[str] = (),
+) -> dict[str, Any]:
     """Statistics of inner runs with a rule and with gradient descent, on the same tasks, batches and priors.
 
     Rates of gradient descent are chosen on other runs, see `rivals`. Where the rule stops working is measured too, see `limits`.
@@ -72,32 +80,62 @@ def evaluate_rule(name: str, runs: int = 100, seed: int = 0, published: Path | N
         runs: how many, `>= 1`.
         seed: draws tasks and priors.
         published: one of the authors' `.npy` files for the same network and learners, to be measured too.
+        published_prior: the authors' prior that goes with it, where the rule has a prior of its own.
+        beside: other rules for the same network and task, to be measured too.
 
     Raises:
-        ReportError, WeightsError: see `find_rule` and `load_published`.
+        ReportError: see `find_rule`; or if a rule beside it is for another network or task, or the authors' prior is missing.
+        WeightsError: see `find_rule` and `load_published`.
     """
-    recipe, rule, card = find_rule(name)
-    protocol, key = recipe.protocol, jax.random.key(seed)
-    prior = weights.load_prior(_rule_path(name), protocol) if recipe.learn_prior else None
-    rules = {"MPLP": rule} | ({} if published is None else {"authors' MPLP": load_published(published, protocol)})
+    recipe, learned, card = _find(name)
+    protocol, rule, prior = learned
+    rules, key = {"MPLP": learned}, jax.random.key(seed)
+    if published is not None:
+        rules["authors' MPLP"] = _authors(recipe, published, published_prior)
+    rules |= {Path(other).resolve().name: _found_beside(other, recipe) for other in beside}
     ring = Ring(protocol.graph, recipe.task, key, runs, prior)
     return {
         "rule": Path(name).resolve().name,
         "sha256": card["sha256"],
+        **({"beside": {Path(other).resolve().name: find_rule(other)[2]["sha256"] for other in beside}} if beside else {}),
         "recipe": recipe.name,
         "runs": runs,
         "seed": seed,
         "rates": {"tried": list(ring.rates), "runs": ring.choosing.runs},
-        "methods": dict(_methods(ring, protocol, rules)),
+        "methods": dict(_methods(ring, rules)),
         "full_batch": _full_batch(ring, protocol, rule),
-        "limits": limits.measured(recipe, rules, key, runs, prior),
+        "limits": limits.measured(recipe, rules, key, runs),
     }
 
 
-def _methods(ring, protocol, rules):
+def _find(name):
+    recipe, rule, card = find_rule(name)
+    prior = weights.load_prior(_rule_path(name), recipe.protocol) if recipe.learn_prior else None
+    return recipe, Learned(recipe.protocol, rule, prior), card
+
+
+def _authors(recipe, published, published_prior):
+    if recipe.learn_prior != (published_prior is not None):
+        problem = "has a prior of its own" if recipe.learn_prior else "starts from random priors"
+        raise ReportError(f"The rule {problem}; give the authors' prior with --published-prior exactly where there is one.")
+    prior = None if published_prior is None else load_published_prior(published_prior, recipe.protocol)
+    return Learned(recipe.protocol, load_published(published, recipe.protocol), prior)
+
+
+def _found_beside(name, recipe):
+    """A rule for the same network and task."""
+    other, learned, _ = _find(name)
+    for field in ("family", "source", "widths", "activation", "loss", "inner_steps", "inner_batch"):
+        ours, theirs = getattr(recipe, field), getattr(other, field)
+        if ours != theirs:
+            raise ReportError(f"{name} was trained with {field}={theirs}, not {ours}; only rules for one network and task are compared.")
+    return learned
+
+
+def _methods(ring, rules):
     """Names and statistics per quantity: of rules, of gradient descent, of what does not learn."""
-    for name, rule in rules.items():
-        yield name, _summaries(ring.judge(protocol, rule))
+    for name, learned in rules.items():
+        yield name, _summaries(ring.judge_at_home(learned))
     for name, network in ring.everybody().items():
         yield name, _summaries(ring.judge(network))
     rival = ring.best_full_batch()

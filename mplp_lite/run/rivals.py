@@ -37,6 +37,20 @@ CHOOSING = 1
 """What is folded into the key for them."""
 
 
+class Learned(NamedTuple):
+    """What meta-training found, ready to be measured.
+
+    Attributes:
+        network: what learns: a `Protocol`, or gradient descent.
+        rule: how; `None` for baselines.
+        prior: where all its runs start; `None`: from fresh ones.
+    """
+
+    network: Network
+    rule: Any = None
+    prior: Mapping[str, Array] | None = None
+
+
 class Rival(NamedTuple):
     """One method from one start at its best rate.
 
@@ -100,6 +114,10 @@ class Ring:
     def judge(self, network: Network, rule: Any = None) -> dict[str, Array]:
         """How well a network learns, `(runs, steps + 1)` per quantity; see `tasks.judge`."""
         return tasks.judge(self.task, network, rule, self.key, self.runs, self.prior)
+
+    def judge_at_home(self, learned: Learned) -> dict[str, Array]:
+        """The same from where its runs start, whatever the ring's prior is."""
+        return replace(self, prior=learned.prior, starts=self.starts).judge(learned.network, learned.rule)
 
     def losses(self, network: Network, rule: Any = None) -> Array:
         """`quantity` times `sign`, the lower the better, `(runs, steps + 1)`."""
