@@ -1,4 +1,4 @@
-"""The command line: `python -m mplp_lite train | evaluate | list | verify`."""
+"""The command line: `python -m mplp_lite train | evaluate | study | list | verify`."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ import jax
 
 from . import data, weights
 from .authors import traces
-from .run import errors, grid, hosts, loop, recipes, report
+from .run import errors, grid, hosts, loop, recipes, report, study
 
 EXPECTED = (
     errors.RunError,
@@ -66,7 +66,7 @@ def _terminating():
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m mplp_lite", description="Meta-train, evaluate and verify learning protocols.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_train, _add_evaluate, _add_list, _add_verify):
+    for add in (_add_train, _add_evaluate, _add_study, _add_list, _add_verify):
         add(commands)
     return parser
 
@@ -165,7 +165,23 @@ def _evaluate(options):
     )
     print(report.table(found))
     out = options.out or Path("results") / f"{Path(options.rule).resolve().name}.json"
-    report.write(out, found)
+    report.write(out, found | {"made": report.made()})
+    print(f"written to {out}")
+    return 0
+
+
+def _add_study(commands):
+    command = commands.add_parser("study", help="gather all finished runs below a folder: what differs, how each seed ended")
+    command.add_argument("folder", type=Path, help="what `train --out` was told")
+    command.add_argument("--out", type=Path, help="the JSON file (default: results/FOLDER.json)")
+    command.set_defaults(run=_study)
+
+
+def _study(options):
+    found = study.collect(options.folder)
+    print(study.table(found))
+    out = options.out or Path("results") / f"{options.folder.resolve().name}.json"
+    report.write(out, found | {"made": report.made()})
     print(f"written to {out}")
     return 0
 

@@ -29,7 +29,7 @@ def test_python_is_the_same():
 
 
 def test_core_is_light():
-    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {"jax", "jaxlib", "flax", "optax", "numpy", "tqdm"}
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {"jax", "jaxlib", "flax", "optax", "numpy", "scipy", "tqdm"}
 
 
 def test_the_projects_stack_is_named():

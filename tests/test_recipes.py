@@ -50,6 +50,8 @@ GOOD = {
     "learn_prior=True": True,
     "source=sklearn": "sklearn",
     "train_messages=True": True,
+    "learner_widths=8,4": (8, 4),
+    "interior=relu": "relu",
 }
 
 
@@ -83,7 +85,8 @@ BAD = [
     *("learning_rate=0", "learning_rate=-1", "final_learning_rate=-1", "final_learning_rate=0.1", "learning_rate=1e999"),
     *("widths=()", "widths=1,", "widths=1,0,1", "widths=1,-3,1", "widths=2,3,1", "widths=1,3,2"),  # sinusoids have 1 input, 1 output
     *("activation=nope", "activation=", "loss=nope", "loss=", "sharing=nope", "sharing=", "learner=nope", "learner=GRU"),
-    *("source=nope", "source=", "train_messages=False", "train_messages=0"),
+    *("source=nope", "source=", "interior=nope", "interior=", "learner_widths=8", "learner_widths=8,0"),
+    *("train_messages=False", "train_messages=0"),
     *("family=nope", "family=", "family=mnist", "loss=cross_entropy"),  # digits need another network, sinusoids have no classes
 ]
 

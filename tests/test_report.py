@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from helpers import random_prior, refused
 from mplp_lite import baselines, evaluate, recipes, weights
 from mplp_lite.__main__ import main
 from mplp_lite.authors import published
@@ -56,7 +57,7 @@ def unrated(name):
 
 def test_the_report_has_the_documented_fields(evaluated):
     folder, found, _ = evaluated
-    assert found.keys() == {"rule", "sha256", "recipe", "runs", "seed", "rates", "methods", "full_batch", "limits"}
+    assert found.keys() == {"rule", "sha256", "recipe", "runs", "seed", "rates", "methods", "full_batch", "limits", "made"}
     assert {key: found[key] for key in ("rule", "recipe", "runs", "seed")} == {"rule": "tiny", "recipe": "sinusoid", "runs": 7, "seed": 3}
     assert found["sha256"] == weights.load_card(folder / "rule")["sha256"] and found["rates"]["runs"] == 7
     assert sorted(map(unrated, found["methods"])) == sorted([*SAME, *OTHERS])
@@ -148,13 +149,57 @@ GOOD = {"sinusoid": lambda loss: loss < 0.0209 / 10, "mnist": lambda accuracy: a
 @pytest.mark.parametrize("name", weights.pretrained())
 def test_the_metric_of_a_shipped_rule_is_true(name, optimized):
     """Over as many runs as its card says; digits, which take longer, over a few, within their standard error."""
-    recipe, rule, card = report.find_rule(name)
+    recipe, learned, card = report.find_learned(name)
     told = card["metric"]
     runs = told["runs"] if recipe.family == "sinusoids" else 10
-    found = report.metric(recipe, rule, runs, told["seed"])
+    found = report.metric(recipe, learned.rule, runs, told["seed"], learned.prior)
     allowed = 0.05 * told["mean"] if runs == told["runs"] else 4 * told["sd"] / np.sqrt(runs)  # other machines round otherwise
     assert found["name"] == told["name"] and abs(found["mean"] - told["mean"]) < allowed
     assert GOOD[name](found["mean"])
+
+
+# ---------------------------------------------------------------- rules with a prior of their own
+
+AT_HOME = RECIPE.changed(["learn_prior=True"])
+MAML = AT_HOME.changed(["learner=maml", "first_scale=0.1"])
+
+
+def finish_at_home(folder, recipe, seed):
+    """A run as it ends that learned its prior, too; gives all that it found."""
+    folder.mkdir(parents=True)
+    learned = rivals.Learned(recipe.protocol, recipe.protocol.new_rule(jax.random.key(seed)), random_prior(recipe.protocol, seed))
+    card = {"recipe": recipe.as_dict(), "seed": seed, "steps": 20, "skipped": 0}
+    weights.save(weights.prior_path(folder / "rule"), learned.prior, card, recipe.protocol)
+    weights.save(folder / "rule", learned.rule, card, recipe.protocol)
+    return learned
+
+
+def test_rules_are_measured_side_by_side_each_from_its_own_prior(tmp_path, monkeypatch):
+    monkeypatch.setitem(rivals.FULL_BATCH_STEPS, "sinusoids", 3)
+    mine, maml = finish_at_home(tmp_path / "mine", AT_HOME, 1), finish_at_home(tmp_path / "maml", MAML, 2)
+    np.save(tmp_path / "rule.npy", published.flatten(mine.rule, AT_HOME.protocol))
+    np.save(tmp_path / "prior.npy", np.concatenate([np.ravel(maml.prior[name]) for name in ("W1", "b1", "W2", "b2")]))
+    paths = tmp_path / "rule.npy", tmp_path / "prior.npy"
+    found = report.evaluate_rule(str(tmp_path / "mine"), 5, 3, *paths, [str(tmp_path / "maml")])
+    assert found["beside"] == {"maml": weights.load_card(tmp_path / "maml" / "rule")["sha256"]}
+    everywhere = {"MPLP": mine, "maml": maml, "authors' MPLP": mine._replace(prior=maml.prior)}
+    for name, learned in everywhere.items():
+        runs = evaluate.sinusoid_runs(learned.network, learned.rule, AT_HOME.task, jax.random.key(3), 5, learned.prior)
+        np.testing.assert_allclose(found["methods"][name]["eval_loss"]["mean"], runs.eval_loss.mean(axis=0), rtol=1e-4)
+        lost = evaluate.sinusoid_runs(learned.network, learned.rule, AT_HOME.task, jax.random.key(3), 5)
+        told = found["limits"]["random priors"]["methods"][name]["eval_loss"]["mean"]
+        np.testing.assert_allclose(told, lost.eval_loss.mean(axis=0), rtol=1e-4)
+        longer = found["limits"]["longer"]["methods"][name]["eval_loss"]["mean"]
+        np.testing.assert_allclose(longer[0], runs.eval_loss.mean(axis=0)[0], rtol=1e-4)
+
+
+def test_rules_for_other_tasks_are_not_set_beside_each_other(tmp_path):
+    finish_at_home(tmp_path / "mine", AT_HOME, 1)
+    finish_at_home(tmp_path / "other", MAML.changed(["inner_steps=3"]), 2)
+    with refused(report.ReportError, "other was trained with inner_steps=3, not 2; only rules for one network and task are compared"):
+        report.evaluate_rule(str(tmp_path / "mine"), beside=[str(tmp_path / "other")])
+    with refused(report.ReportError, "has a prior of its own; give the authors' prior with --published-prior"):
+        report.evaluate_rule(str(tmp_path / "mine"), published=tmp_path / "vector.npy")
 
 
 # ---------------------------------------------------------------- reports that cannot be made
@@ -260,7 +305,8 @@ def test_reports_go_to_results_by_default(tmp_path, monkeypatch, capsys, rule, f
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(report, "evaluate_rule", lambda *arguments: FOUND)
     assert main(["evaluate", rule]) == 0
-    assert json.loads((tmp_path / "results" / file).read_text()) == FOUND
+    written = json.loads((tmp_path / "results" / file).read_text())
+    assert {"date", "jax", "python", "device", "cores"} <= written.pop("made").keys() and written == FOUND
     assert f"results/{file}" in capsys.readouterr().out
 
 

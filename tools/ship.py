@@ -1,6 +1,6 @@
 """Put the rule of a finished run into the package: `python tools/ship.py RUN`, under the name of its recipe.
 
-What is copied: the rule, its card (with all fields that recipes have today) and its learning curve.
+What is copied: the rule, the prior if one was learned with it, their card (with all fields that recipes have today), the learning curve.
 """
 
 import sys
@@ -16,9 +16,10 @@ def ship(run: Path) -> Path:
     """Copies what a run's folder holds; gives the rule's new place."""
     card = weights.load_card(run / "rule")
     recipe = Recipe.from_dict(card["recipe"])
-    rule = weights.load(run / "rule", recipe.protocol)
-    path = PRETRAINED / f"{recipe.name}.npz"
-    weights.save(path, rule, {**card, "recipe": recipe.as_dict()}, recipe.protocol)
+    card, path = {**card, "recipe": recipe.as_dict()}, PRETRAINED / f"{recipe.name}.npz"
+    if recipe.learn_prior:
+        weights.save(weights.prior_path(path), weights.load_prior(run / "rule", recipe.protocol), card, recipe.protocol)
+    weights.save(path, weights.load(run / "rule", recipe.protocol), card, recipe.protocol)
     weights.write_atomically(path.with_suffix(".csv"), (run / "curve.csv").read_bytes())
     return path
 

@@ -28,7 +28,7 @@ def arms(recipe: Recipe, axes: Sequence[str], seeds: Iterable[int], out: Path) -
 
     Args:
         recipe: what the arms have in common.
-        axes: `"field=a,b,c"`; values of `widths`, which have commas of their own, are parted by `/`.
+        axes: `"field=a,b,c"`; values of `widths` and `learner_widths`, which have commas of their own, are parted by `/`.
         seeds: of each combination.
         out: the folder of all.
 
@@ -46,7 +46,7 @@ def arms(recipe: Recipe, axes: Sequence[str], seeds: Iterable[int], out: Path) -
 
 def _assignments(axis):
     field, _, values = axis.partition("=")
-    found = [f"{field}={value}" for value in values.split("/" if field == "widths" else ",")]
+    found = [f"{field}={value}" for value in values.split("/" if field.endswith("widths") else ",")]
     if not values or len(set(found)) < len(found):
         raise RecipeError(f"{axis!r} is no axis of a grid; write field=a,b,c with different values.")
     return found

@@ -61,6 +61,7 @@ DESCENTS = {"maml": {}, "meta-sgd": {"rates": "entries"}, "meta-adam": {"rates":
 """Learners by gradients, as fields of `MetaDescent`."""
 LEARNERS = ("gru", "stateless", *DESCENTS)
 FAMILIES = ("sinusoids", "mnist")
+INTERIORS = ("default", "tanh", "relu")
 NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
 FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
 
@@ -81,6 +82,8 @@ class Recipe:
             learned one for every weight, `"meta-adam"` with learned ones for every layer and step.
         message: channels of a message; of no use to gradient descent, as all up to `sharing`.
         hidden: carry channels that never leave a node; of no use to stateless learners.
+        learner_widths: hidden channels of the learners' own perceptrons; `()` makes the GRU a plain one.
+        interior: between their layers: `"tanh"`, `"relu"`, or `"default"`: tanh for GRUs as in the published code, relu for stateless ones.
         sharing: see `Protocol`.
         train_messages: meta-train the networks `g` of stateless learners; `False` leaves them as they were drawn, as in the published run.
         first_scale: what updates are multiplied with at first: for gradient descent its learning rate. In the paper at most 0.2 x the
@@ -117,6 +120,8 @@ class Recipe:
     learner: str = "gru"
     message: int = 8
     hidden: int = 15
+    learner_widths: tuple[int, ...] = (80, 40)
+    interior: str = "default"
     sharing: str = "none"
     train_messages: bool = True
     first_scale: float = 0.2 * 0.05
@@ -153,6 +158,8 @@ class Recipe:
         check_field(self, "episode_clip", 0 <= self.episode_clip < float("inf"), "0, or above 0 and finite")
         check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
         check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
+        check_field(self, "interior", self.interior in INTERIORS, f"one of {list(INTERIORS)}")
+        check_field(self, "learner_widths", all(width >= 1 for width in self.learner_widths), "(), or whole numbers of at least 1")
         can_freeze = self.train_messages or self.learner == "stateless"
         check_field(self, "train_messages", can_freeze, "true unless learner='stateless': only there f and g are apart")
         try:
@@ -164,9 +171,9 @@ class Recipe:
     def _check_kinds(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "widths":
+            if field.name.endswith("widths"):
                 holds = isinstance(value, tuple) and all(type(width) is int for width in value)
-                check_field(self, "widths", holds, "a tuple of whole numbers, such as (1, 20, 20, 1)")
+                check_field(self, field.name, holds, "a tuple of whole numbers, such as (1, 20, 20, 1)")
             elif field.type is float:
                 check_field(self, field.name, isinstance(value, Real) and not isinstance(value, bool), "a number")
             else:
@@ -192,9 +199,9 @@ class Recipe:
         return Protocol(network, self._learner(), self.sharing)
 
     def _learner(self) -> Learner:
-        if self.learner == "gru":
-            return GRU(message=self.message, hidden=self.hidden, first_scale=self.first_scale)
-        return Stateless(message=self.message, first_scale=self.first_scale)
+        shared = {"message": self.message, "first_scale": self.first_scale, "widths": self.learner_widths}
+        shared |= {} if self.interior == "default" else {"activation": self.interior}
+        return GRU(hidden=self.hidden, **shared) if self.learner == "gru" else Stateless(**shared)
 
     @cached_property
     def task(self) -> tasks.Sinusoids | tasks.Images:

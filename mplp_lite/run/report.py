@@ -1,7 +1,9 @@
 """Evaluation of finished rules beside what a sceptic asks for, as tables and JSON files."""
 
+import os
 import re
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from ..authors.published import load_published, load_published_prior
 from ..protocol import Rule
 from . import limits
 from .experiment import Experiment
+from .folder import versions
 from .recipes import Recipe, RecipeError
 from .rivals import Learned, Ring, steps_until
 
@@ -87,7 +90,7 @@ def evaluate_rule(
         ReportError: see `find_rule`; or if a rule beside it is for another network or task, or the authors' prior is missing.
         WeightsError: see `find_rule` and `load_published`.
     """
-    recipe, learned, card = _find(name)
+    recipe, learned, card = find_learned(name)
     protocol, rule, prior = learned
     rules, key = {"MPLP": learned}, jax.random.key(seed)
     if published is not None:
@@ -108,7 +111,12 @@ def evaluate_rule(
     }
 
 
-def _find(name):
+def find_learned(name: str) -> tuple[Recipe, Learned, dict[str, Any]]:
+    """The same as `find_rule`, the rule together with its network and, if it has one, its prior.
+
+    Raises:
+        ReportError, WeightsError: see `find_rule`.
+    """
     recipe, rule, card = find_rule(name)
     prior = weights.load_prior(_rule_path(name), recipe.protocol) if recipe.learn_prior else None
     return recipe, Learned(recipe.protocol, rule, prior), card
@@ -124,7 +132,7 @@ def _authors(recipe, published, published_prior):
 
 def _found_beside(name, recipe):
     """A rule for the same network and task."""
-    other, learned, _ = _find(name)
+    other, learned, _ = find_learned(name)
     for field in ("family", "source", "widths", "activation", "loss", "inner_steps", "inner_batch"):
         ours, theirs = getattr(recipe, field), getattr(other, field)
         if ours != theirs:
@@ -214,6 +222,11 @@ def _rows(methods, quantity, steps):
         statistics = measured[quantity]
         ends = [statistics.get(kind, [float("nan")])[-1] for kind in ("sd", "se")]
         yield f"{name:{wide}}" + "".join(f"{value:12.5f}" for value in (*(statistics["mean"][place] for place in places), *ends))
+
+
+def made() -> dict[str, Any]:
+    """When, with which versions and on what kind of machine a report is made."""
+    return {"date": date.today().isoformat(), **versions(), "cores": os.cpu_count()}
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
