@@ -26,7 +26,7 @@ from mplp_lite import recipes, tasks, weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import loop
 from mplp_lite.run.errors import Interrupted, RunError
-from mplp_lite.run.folder import Folder
+from mplp_lite.run.folder import Folder, _digest
 from mplp_lite.run.loop import CHUNK, Trainer
 
 pytestmark = pytest.mark.usefixtures("compile_once")
@@ -429,6 +429,18 @@ def half(tmp_path, monkeypatch):
 
 
 def test_the_broken_off_run_resumes(half, plain, no_metric):
+    run(half)
+    assert result(half) == result(plain)
+
+
+def test_a_run_of_before_a_field_existed_resumes(half, plain, no_metric):
+    """What recipes have gained since has its default."""
+    checkpoint = Folder(half, RECIPE, SEED).checkpoint
+    arrays = weights.unpack(checkpoint.read_bytes(), "checkpoint")
+    told = json.loads(str(arrays.pop("about")))
+    del told["recipe"]["train_messages"], told["sha256"]
+    told["sha256"] = _digest(arrays, told)
+    checkpoint.write_bytes(weights.pack({**arrays, "about": np.asarray(json.dumps(told))}))
     run(half)
     assert result(half) == result(plain)
 

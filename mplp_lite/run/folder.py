@@ -159,7 +159,10 @@ class Folder:
         return card
 
     def _check_same_run(self, about):
-        ours, theirs = dict(settings(self.run)), dict(settings({key: about[key] for key in self.run}))
+        told = {key: about[key] for key in self.run}
+        if "recipe" in told:
+            told["recipe"] = Recipe.from_dict(told["recipe"]).as_dict()  # fields that recipes have gained since have their defaults
+        ours, theirs = dict(settings(self.run)), dict(settings(told))
         keys = [*ours, *(key for key in theirs if key not in ours)]
         different = [f"{key} {theirs.get(key)!r}, not {ours.get(key)!r}" for key in keys if theirs.get(key) != ours.get(key)]
         if different:

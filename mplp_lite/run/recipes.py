@@ -366,6 +366,23 @@ MNIST = Recipe(
     calibration_runs=5,
     calibration_momentum=0.5,
 )
+PRIOR = Recipe(
+    "prior",
+    "4.1.2, with trained message networks, an annealed learning rate and more data per meta-step",
+    learner="stateless",
+    inner_steps=2,
+    held_out=64,
+    outer_batch=8,
+    pool=0,
+    learn_prior=True,
+    hint=0.0,
+    steps=30_000,
+    learning_rate=1e-3,
+    warmup=100,
+    final_learning_rate=1e-5,
+    b2=0.99,
+    episode_clip=0.3,
+)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -384,6 +401,26 @@ RECIPES = {
             episode_clip=0.3,
         ),
         Recipe("sinusoid-as-published", "4.1.1, as in the published code"),
+        PRIOR,
+        replace(PRIOR, name="prior-hints", section="4.1.2, the same with the hint losses of 4.1.1", hint=0.7),
+        replace(PRIOR, name="prior-frozen", section="4.1.2, the same with message networks frozen as drawn", train_messages=False),
+        replace(PRIOR, name="maml", section="4.1.2, the baseline at its published rate", learner="maml", first_scale=0.05),
+        replace(PRIOR, name="maml-tuned", section="4.1.2, the baseline at its best rate", learner="maml", first_scale=0.2),
+        replace(PRIOR, name="meta-sgd", section="4.1.2, the baseline with a rate for each weight", learner="meta-sgd", first_scale=0.2),
+        replace(
+            PRIOR,
+            name="prior-as-published",
+            section="4.1.2, as in the published code",
+            train_messages=False,
+            held_out=10,
+            outer_batch=4,
+            steps=258_202,
+            learning_rate=1e-4,
+            warmup=0,
+            final_learning_rate=1e-4,
+            b2=0.999,
+            episode_clip=0.0,
+        ),
         replace(
             MNIST,
             name="mnist",

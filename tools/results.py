@@ -1,0 +1,102 @@
+"""Which results files are missing or stale, and the command that makes each: `make results`.
+
+A results file is stale if a rule that it measures is not the one that is shipped, or if the recipe of a study is no longer the one below.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mplp_lite import weights
+from mplp_lite.run import recipes
+
+ROOT = Path(__file__).resolve().parents[1]
+EVALUATE, TRAIN, STUDY = (f"python -m mplp_lite {command}" for command in ("evaluate", "train", "study"))
+
+
+class Measured(NamedTuple):
+    """An evaluation of shipped rules.
+
+    Attributes:
+        rule: whose it is.
+        beside: rules that are measured with it.
+        options: what else the command is told; the authors' vectors are not part of the project.
+    """
+
+    rule: str
+    beside: tuple[str, ...] = ()
+    options: str = "[--published FILE]"
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        return " ".join([EVALUATE, self.rule, *(f"--beside {name}" for name in self.beside), self.options])
+
+    def complaints(self, found: dict) -> Iterator[str]:
+        """What is no longer true in it."""
+        made_with = {self.rule: found["sha256"], **found.get("beside", {})}
+        for name in (self.rule, *self.beside):
+            if made_with.get(name) != weights.load_card(weights.pretrained_path(name))["sha256"]:
+                yield f"it was not made with the {name} rule that is shipped"
+
+
+class Study(NamedTuple):
+    """Several meta-seeds of a recipe, perhaps in several arms.
+
+    Attributes:
+        recipe: its name.
+        options: what `train` is told.
+        changes: what the recipe is changed by, in all arms.
+        arms: how many there are.
+        seeds: finished runs in each.
+    """
+
+    recipe: str
+    options: str
+    changes: tuple[str, ...] = ()
+    arms: int = 1
+    seeds: int = 3
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        return f"{TRAIN} {self.recipe} {self.options} --out runs/{{name}} && {STUDY} runs/{{name}}"
+
+    def complaints(self, found: dict) -> Iterator[str]:
+        """What is no longer true in it."""
+        wanted = recipes.find(self.recipe).changed(self.changes).as_dict()
+        if changed := [name for name, value in found["recipe"].items() if name in wanted and wanted[name] != value]:
+            yield f"the recipe has another {', '.join(changed)} by now"
+        runs = [len(arm["runs"]) for arm in found["arms"]]
+        if len(runs) != self.arms or min(runs) < self.seeds:
+            yield f"{self.arms} arms of {self.seeds} runs are wanted, but it has {runs}"
+
+
+RESULTS = {
+    "sinusoid": Measured("sinusoid"),
+    "mnist": Measured("mnist"),
+    "sinusoid-short": Study("sinusoid", "--steps 4700 --seed 1 --seeds 3", ("steps=4700",)),
+}
+
+
+def complaints(name: str, folder: Path = ROOT / "results") -> list[str]:
+    """What is wrong with a results file; nothing, if all is well."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return ["it is missing"]
+    return list(RESULTS[name].complaints(json.loads(path.read_text())))
+
+
+def main() -> int:
+    """Says what is to be done; 1 if there is something."""
+    todo = {name: found for name in RESULTS if (found := complaints(name))}
+    for name, found in todo.items():
+        print(f"results/{name}.json: {'; '.join(found)}\n  {RESULTS[name].command.format(name=name)}")
+    print(f"{len(RESULTS) - len(todo)} of {len(RESULTS)} results files are as they should be")
+    return int(bool(todo))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
