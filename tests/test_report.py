@@ -57,7 +57,7 @@ def unrated(name):
 
 def test_the_report_has_the_documented_fields(evaluated):
     folder, found, _ = evaluated
-    assert found.keys() == {"rule", "sha256", "recipe", "runs", "seed", "rates", "methods", "full_batch", "limits", "made"}
+    assert found.keys() == {"rule", "sha256", "recipe", "runs", "seed", "rates", "methods", "full_batch", "ceilings", "limits", "made"}
     assert {key: found[key] for key in ("rule", "recipe", "runs", "seed")} == {"rule": "tiny", "recipe": "sinusoid", "runs": 7, "seed": 3}
     assert found["sha256"] == weights.load_card(folder / "rule")["sha256"] and found["rates"]["runs"] == 7
     assert sorted(map(unrated, found["methods"])) == sorted([*SAME, *OTHERS])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mplp_lite import baselines, evaluate, mlp, recipes, tasks
@@ -54,10 +55,10 @@ def test_accuracies_are_better_if_they_are_larger(ring):
 def test_everybody_is_there_by_name_and_starts_where_the_name_says(ring):
     found = ring.everybody()
     kinds = [name.partition(" 0.")[0] + name[name.index(",") :] for name in found]
-    methods = ("Adam", "SGD", "SGD with momentum")
+    methods = ("Adam", "SGD", "SGD with momentum", "Adagrad", "RMSprop")
     chosen = [f"{name}, {label}" for name in methods for label in ("best rate", "LeCun, best rate")]
     assert kinds == ["Adam, the paper's rate", "SGD, the paper's rate", *chosen]
-    assert [network.start for network in found.values()] == ["paper", "paper", *(["paper", "lecun"] * 3)]
+    assert [network.start for network in found.values()] == ["paper", "paper", *(["paper", "lecun"] * 5)]
     assert list(found)[:2] == ["Adam 0.01, the paper's rate", "SGD 0.1, the paper's rate"]
 
 
@@ -66,6 +67,14 @@ def test_with_a_prior_of_its_own_nobody_starts_elsewhere():
     ring = Ring(SINUSOIDS.graph, SINUSOIDS.task, KEY, 6, prior, SINUSOIDS.rates)
     assert ring.starts == ("paper",) and [rival.network.start for rival in ring.rivals(["Adam"])] == ["paper"]
     np.testing.assert_allclose(ring.full_batch(ring.best().network, 1)[:, 0], ring.losses(ring.best().network)[:, 0], rtol=1e-4)
+
+
+def test_adagrad_and_rmsprop_are_optax_at_their_defaults():
+    data = jnp.ones((2, 1)), jnp.zeros((2, 1))
+    for make, optimizer in ((rivals.adagrad, optax.adagrad(0.3)), (rivals.rmsprop, optax.rmsprop(0.3))):
+        networks = make(mlp(1, 1), 0.3), baselines.GradientDescent(mlp(1, 1), optimizer)
+        ours, plain = (network.update(None, network.init(KEY, 2), *data)[1]["b1"]["delta"] for network in networks)
+        assert ours == plain != 0
 
 
 def test_momentum_adds_up():

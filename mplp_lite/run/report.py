@@ -15,7 +15,7 @@ from jax import Array
 from .. import evaluate, tasks, weights
 from ..authors.published import load_published, load_published_prior
 from ..protocol import Rule
-from . import limits
+from . import ceilings, limits
 from .experiment import Experiment
 from .folder import versions
 from .recipes import Recipe, RecipeError
@@ -87,6 +87,7 @@ def evaluate_rule(
         beside: other rules for the same network and task, to be measured too.
 
     Raises:
+        ModuleNotFoundError: if scikit-learn is not installed, by which ceilings are measured.
         ReportError: see `find_rule`; or if a rule beside it is for another network or task, or the authors' prior is missing.
         WeightsError: see `find_rule` and `load_published`.
     """
@@ -107,6 +108,7 @@ def evaluate_rule(
         "rates": {"tried": list(ring.rates), "runs": ring.choosing.runs},
         "methods": dict(_methods(ring, rules)),
         "full_batch": _full_batch(ring, protocol, rule),
+        "ceilings": _ceilings(ring),
         "limits": limits.measured(recipe, rules, key, runs),
     }
 
@@ -150,6 +152,13 @@ def _methods(ring, rules):
     yield f"{rival.name}, all {_examples(ring)} at once", _signed(ring, ring.full_batch(rival.network, ring.task.steps))
     if isinstance(ring.task, tasks.Sinusoids):
         yield "the family's mean curve", _signed(ring, _mean_curve_losses(ring))
+
+
+def _ceilings(ring):
+    """What methods make of the same examples that keep no network: of curves after each step, of images after all of them."""
+    if isinstance(ring.task, tasks.Sinusoids):
+        return {name: {"eval_loss": evaluate.summary(losses)} for name, losses in ceilings.curves(ring).items()}
+    return {name: {"accuracy": evaluate.summary(scores[:, None])} for name, scores in ceilings.images(ring).items()}
 
 
 def _examples(ring):
@@ -199,11 +208,18 @@ def table(found: dict[str, Any]) -> str:
     quantity, first = next(iter(next(iter(methods.values())).items()))
     lines = [f"{found['rule']}: mean {quantity.replace('_', ' ')} over {found['runs']} runs, after each inner step"]
     lines += _rows(methods, quantity, range(len(first["mean"])))
+    if "ceilings" in found:
+        lines += ["", *_ceiling_lines(found["ceilings"], quantity)]
     if "full_batch" in found:
         lines += ["", *_full_batch_lines(found["full_batch"], quantity)]
     for name, case in found.get("limits", {}).items():
         lines += ["", f"{name}: {case['runs']} runs", *_rows(case["methods"], quantity, case["steps"])]
     return "\n".join(lines)
+
+
+def _ceiling_lines(found, quantity):
+    for name, measured in found.items():
+        yield f"{name}: {', '.join(f'{mean:.6g}' for mean in measured[quantity]['mean'])}"
 
 
 def _full_batch_lines(found, quantity):

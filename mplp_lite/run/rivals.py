@@ -24,8 +24,18 @@ def momentum(graph: Graph, learning_rate: Any, start: str = "paper") -> Gradient
     return GradientDescent(graph, optax.sgd(learning_rate, momentum=0.9), start)
 
 
-MAKERS = {"Adam": baselines.adam, "SGD": baselines.sgd, "SGD with momentum": momentum}
-METHODS = {"sinusoids": ("Adam", "SGD"), "mnist": ("Adam", "SGD", "SGD with momentum")}
+def adagrad(graph: Graph, learning_rate: Any, start: str = "paper") -> GradientDescent:
+    """Adagrad; arguments as in `baselines.sgd`."""
+    return GradientDescent(graph, optax.adagrad(learning_rate), start)
+
+
+def rmsprop(graph: Graph, learning_rate: Any, start: str = "paper") -> GradientDescent:
+    """RMSprop; arguments as in `baselines.sgd`."""
+    return GradientDescent(graph, optax.rmsprop(learning_rate), start)
+
+
+MAKERS = {"Adam": baselines.adam, "SGD": baselines.sgd, "SGD with momentum": momentum, "Adagrad": adagrad, "RMSprop": rmsprop}
+METHODS = {"sinusoids": ("Adam", "SGD"), "mnist": ("Adam", "SGD", "SGD with momentum", "Adagrad", "RMSprop")}
 STARTS = {"sinusoids": ("paper", "lecun", "he"), "mnist": ("paper", "lecun")}
 PAPERS = {"sinusoids": {"Adam": 0.01}, "mnist": {"Adam": 0.01, "SGD": 0.1}}
 LABELS = {"paper": "best rate", "lecun": "LeCun, best rate", "he": "He, best rate"}
