@@ -13,7 +13,7 @@ book notebooks nbval: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks sync html lint unit slow check nbval browser test test-all bench picture clean
+.PHONY: help book notebooks sync html lint unit slow check nbval browser test test-all bench results picture clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ browser: $(INSTALLED)  ## open every built page in a headless browser, or PAGE=N
 
 bench: $(INSTALLED)  ## speed, on this machine; AUTHORS=FOLDER: in turns with the authors' code (their package mplp lies in FOLDER)
 	@$(BIN)/python benchmarks/meta_step.py $(if $(AUTHORS),--authors $(AUTHORS))
+
+results: $(INSTALLED)  ## which results files are missing or stale, and what makes them
+	@$(BIN)/python tools/results.py || true  # something to do is no error
 
 picture: $(INSTALLED)  ## draw the README's picture again
 	@$(BIN)/python tools/picture.py

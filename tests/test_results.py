@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import mplp_lite as mplp
+import results as tool
 from mplp_lite.run import limits, rivals
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +135,26 @@ def test_both_sides_took_turns_and_ours_is_not_behind_and_small(kind, name):
     assert found["limit_s"] < found["meta_step_s"][1] < found["as_defined_s"][1]
     assert found["program_mib"] < found["peak_mib_running"] < 1e9 / 2**20
     assert found["compile_s"] < 20
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_no_results_file_is_stale(path):
+    assert tool.complaints(path.stem) == []
+
+
+def test_what_is_missing_or_stale_is_told_with_its_command(tmp_path, monkeypatch, capsys):
+    study = tool.Study("sinusoid", "--steps 40", ("steps=40",), seeds=2)
+    monkeypatch.setattr(tool, "RESULTS", {"sinusoid": tool.Measured("sinusoid", ("mnist",), ""), "short": study})
+    assert tool.complaints("sinusoid", tmp_path) == ["it is missing"]
+    (tmp_path / "sinusoid.json").write_text(json.dumps({**RESULTS, "beside": {"mnist": "another"}}))
+    assert tool.complaints("sinusoid", tmp_path) == ["it was not made with the mnist rule that is shipped"]
+    (tmp_path / "short.json").write_text(json.dumps({"recipe": {"steps": 30, "message": 8}, "arms": [{"runs": [1]}]}))
+    assert tool.complaints("short", tmp_path) == ["the recipe has another steps by now", "1 arms of 2 runs are wanted, but it has [1]"]
+    monkeypatch.setattr(tool, "complaints", lambda name: ["it is missing"])
+    assert tool.main() == 1
+    said = capsys.readouterr().out
+    assert "train sinusoid --steps 40 --out runs/short && python -m mplp_lite study runs/short" in said
+    assert "python -m mplp_lite evaluate sinusoid --beside mnist" in said and "0 of 2" in said
 
 
 @pytest.mark.parametrize(("name", "results", "quantity"), [("sinusoid", RESULTS, "eval_loss"), ("mnist", DIGITS, "accuracy")])
