@@ -8,7 +8,7 @@ from . import early as _early  # noqa: F401, before all that takes long
 # isort: split
 from importlib.metadata import version as _version
 
-from . import baselines, data, descent, evaluate, learners, losses, meta, nodes, standardize, tasks
+from . import baselines, data, descent, evaluate, half_trained, learners, losses, meta, nodes, standardize, tasks
 from .authors.published import load_published, load_published_prior
 from .graph import Arrow, Backward, Forward, Graph, Node, Seed, connect, mlp, sequential, walk
 from .learners import GRU, Learner, Stateless
@@ -47,6 +47,7 @@ __all__ = [
     "data",
     "descent",
     "evaluate",
+    "half_trained",
     "learners",
     "load",
     "load_card",

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from .checks import check_clip, check_key, check_number, check_optimizer, check_sizes, check_type, shown
 from .episodes import Episode, check_episode
+from .half_trained import HalfTrained
 from .network import Network, State
 from .protocol import Protocol, Rule
 
@@ -57,17 +58,27 @@ class MetaLoss:
             ValueError, TypeError: if prior, rule or episode do not fit the protocol; or if `key` is no random key.
         """
         check_type("protocol", protocol, Network, "the Protocol that learns")
+        check_episode(episode)
+        total, parts, _ = self.run(protocol, rule, protocol.begin(prior, episode.batch), episode, key)
+        return total, parts
+
+    def run(self, protocol: Protocol, rule: Rule, state: State, episode: Episode, key: Array) -> tuple[Array, dict, State]:
+        """The same from a network in the middle of learning, and where the run ends.
+
+        Raises:
+            ValueError, TypeError: as above.
+        """
         check_key(key)
         check_episode(episode)
         inner = partial(self._inner_step, protocol, rule, episode)
         keys = jax.random.split(key, episode.steps)
         scanned = jax.checkpoint(inner) if self.remat else inner
-        state, parts = jax.lax.scan(scanned, protocol.begin(prior, episode.batch), (jnp.arange(episode.steps), keys))
+        state, parts = jax.lax.scan(scanned, state, (jnp.arange(episode.steps), keys))
         parts = {name: value.mean() for name, value in parts.items()}
         parts["held_out"] = protocol.loss(state, *episode.held_out)
         hints = (1 - self.remember) * parts["hint"] + self.remember * parts.get("remember", 0.0)
         total = self.hint * hints + (1 - self.hint) * parts["held_out"]
-        return total + self.delta_penalty * episode.steps * parts.get("delta", 0.0), parts
+        return total + self.delta_penalty * episode.steps * parts.get("delta", 0.0), parts, state
 
     def _inner_step(self, protocol, rule, episode, state, step_and_key):
         step, key = step_and_key
@@ -123,11 +134,13 @@ class MetaState(NamedTuple):
         rule: the rule so far.
         prior: the jointly learned prior, or `None` where priors are drawn.
         optimizer: state of the meta-optimizer.
+        kept: networks in the middle of learning, one `HalfTrained` for each network that is trained in turn; empty where none are kept.
     """
 
     rule: Rule
     prior: dict[str, Array] | None
     optimizer: Any
+    kept: tuple[HalfTrained, ...] = ()
 
     @property
     def trained(self) -> dict[str, Any]:
@@ -158,8 +171,10 @@ def meta_optimizer(optimizer: optax.GradientTransformation, restore: Callable[[A
     return optax.apply_if_finite(on_rows, max_consecutive_errors=jnp.iinfo(jnp.int32).max)
 
 
-def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, Array] | None = None) -> MetaState:
-    """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2).
+def begin(
+    rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, Array] | None = None, kept: tuple[HalfTrained, ...] = ()
+) -> MetaState:
+    """Meta-training before its first step; pass `prior` to learn it jointly with the rule (section 4.1.2), `kept` for `half_trained`.
 
     Raises:
         TypeError: if rule, optimizer or prior are none.
@@ -167,7 +182,7 @@ def begin(rule: Rule, optimizer: optax.GradientTransformation, prior: dict[str, 
     check_type("rule", rule, Rule, "the Rule that new_rule made or load read")
     check_optimizer(optimizer)
     check_type("prior", prior, (Mapping, type(None)), "a dictionary of arrays by node, or None")
-    state = MetaState(rule, prior, None)
+    state = MetaState(rule, prior, None, kept)
     row, restore = ravel_pytree(state.trained)
     return state._replace(optimizer=meta_optimizer(optimizer, restore).init(row))
 
@@ -177,14 +192,15 @@ def episode_gradients(
     meta_loss: MetaLoss,
     trained: Mapping[str, Any],
     rule: Rule,
-    priors: Mapping[str, Array] | None,
+    priors: Mapping[str, Array] | State | None,
     episodes: Episode,
     keys: Array,
     microbatch: int = 0,
-) -> tuple[dict[str, Any], dict[str, Array]]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Meta-gradient of each episode, shaped as `trained`, and its `loss` and parts; everything `(outer, ...)`.
 
-    A `trained` that holds a `"prior"` starts every episode from it, and `priors` is not looked at.
+    A `trained` that holds a `"prior"` starts every episode from it, and `priors` is not looked at. Where `priors` is a `State`, of networks
+    in the middle of learning, the states at the end are among the parts, as `end`.
     `microbatch` episodes are computed at once: fewer need less memory. `0`: all, but on CPUs one by one where each has a bundle of
     at least `FILLS` entries.
 
@@ -200,6 +216,9 @@ def episode_gradients(
     def loss(trained, prior, episode, key):
         trained = dict(trained)
         prior = trained.pop("prior", prior)
+        if isinstance(prior, State):
+            total, parts, end = meta_loss.run(protocol, rule.with_trained(trained), prior, episode, key)
+            return total, parts | {"end": end}
         return meta_loss(protocol, rule.with_trained(trained), prior, episode, key)
 
     def one(start):
@@ -255,7 +274,7 @@ def meta_step(
     meta_loss: MetaLoss,
     optimizer: optax.GradientTransformation,
     state: MetaState,
-    priors: Mapping[str, Array] | None,
+    priors: Mapping[str, Array] | State | None,
     episodes: Episode,
     key: Array,
     clip: float | None = None,
@@ -269,7 +288,8 @@ def meta_step(
         meta_loss: how it is judged.
         optimizer: the meta-optimizer that `begin` was given.
         state: meta-training so far.
-        priors: where the inner runs start, `(outer, ...)` per parameter; `None` with a jointly learned prior.
+        priors: where the inner runs start, `(outer, ...)` per parameter; `None` with a jointly learned prior; a `State`, `(outer, ...)` per
+            parameter and carry, for networks in the middle of learning, on one device only.
         episodes: their data, `(outer, ...)`.
         key: draws what the remember loss asks for.
         clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have a far longer one than most (chapter 5).
@@ -278,7 +298,8 @@ def meta_step(
 
     Returns:
         The new state; and `loss`, its parts and the global norm `gradient`, `()` each, and which episodes were `finite`, loss and
-        gradient: `(outer,)`, 1 or 0.
+        gradient: `(outer,)`, 1 or 0. After a `State` also `end`, where the inner runs ended, `(outer, ...)`, and `ends_at`, their held-out
+        losses, `(outer,)`.
 
     Raises:
         ValueError: if `clip` is not above 0, priors and episodes differ in number, or devices cannot share them out evenly.
@@ -290,14 +311,17 @@ def meta_step(
     check_clip(clip)
     _check_equally_many("Priors and episodes", (priors, episodes))
     outer = len(jax.tree.leaves(episodes)[0])
+    if devices is not None and isinstance(priors, State):
+        raise ValueError("Networks in the middle of learning stay on one device; leave devices out.")
     if devices is not None and outer % device_mesh(devices).size:
         raise ValueError(f"{outer} episodes cannot be shared out over {len(devices)} devices; let one divide the other.")
 
     def mean(trained, rule, priors, episodes, keys_and_numbers):
         keys, numbers = keys_and_numbers
         gradients, metrics = episode_gradients(protocol, meta_loss, trained, rule, priors, episodes, keys, microbatch)
+        ends = {"end": metrics.pop("end"), "ends_at": metrics["held_out"]} if isinstance(priors, State) else {}
         broken = jnp.zeros(outer).at[numbers].set(1.0 - _are_finite(gradients, metrics["loss"]))
-        return _clipped_mean_row(gradients, clip), {**jax.tree.map(jnp.mean, metrics), "broken": broken}
+        return _clipped_mean_row(gradients, clip), {**jax.tree.map(jnp.mean, metrics), "broken": broken, **ends}
 
     keys = jax.random.split(key, outer), jnp.arange(outer)
     shared_out = mean if devices is None else over_devices(mean, devices)
@@ -307,7 +331,7 @@ def meta_step(
     trained = restore(row + updates)
     prior = trained.pop("prior", None)
     metrics |= {"gradient": jnp.linalg.norm(gradient), "finite": jnp.where(metrics.pop("broken") > 0, 0.0, 1.0)}
-    return MetaState(state.rule.with_trained(trained), prior, optimizer_state), metrics
+    return MetaState(state.rule.with_trained(trained), prior, optimizer_state, state.kept), metrics
 
 
 def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:

@@ -248,6 +248,32 @@ class Activation(Operation):
 
 
 @dataclass(frozen=True)
+class Steep:
+    """An activation function whose input is multiplied first: a steep sigmoid is nearly a step, and still has a slope.
+
+    Attributes:
+        fn: a name from `ACTIVATIONS`.
+        factor: by what, `> 0`.
+
+    Raises:
+        ValueError: if the name is unknown, or the factor is not above 0 and finite.
+    """
+
+    fn: str
+    factor: float
+
+    def __post_init__(self):
+        check_choice("fn", self.fn, ACTIVATIONS)
+        check_number("factor", self.factor)
+        if not self.factor > 0:
+            raise ValueError(f"factor={self.factor} was given; it must be above 0.")
+
+    def __call__(self, x: Array) -> Array:
+        """In any shape."""
+        return ACTIVATIONS[self.fn](self.factor * x)
+
+
+@dataclass(frozen=True)
 class Softmax(Operation):
     """`y_u = exp(x_u - max x) / sum_v exp(x_v - max x)`."""
 

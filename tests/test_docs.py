@@ -22,7 +22,10 @@ INSIDE_OUT = (
         *("rule", "fit", "watch", "adoption", "protocol"),
     ),
     # what trains and judges it
-    ("baselines", "data", "descent", "describe", "episodes", "evaluate", "meaning", "meta", "meta_descent", "notebook", "tasks", "weights"),
+    (
+        *("baselines", "data", "descent", "describe", "episodes", "evaluate", "half_trained", "meaning", "meta", "meta_descent"),
+        *("notebook", "tasks", "weights"),
+    ),
     ("authors", "draw", "run"),  # a folder each
     ("early", "__init__", "__main__"),
 )

@@ -52,6 +52,11 @@ GOOD = {
     "train_messages=True": True,
     "learner_widths=8,4": (8, 4),
     "interior=relu": "relu",
+    "keep=8": 8,
+    "keep_oldest=50": 50,
+    "keep_worst=0.1": 0.1,
+    "steepest=4": 4,
+    "first=": "",
 }
 
 
@@ -86,7 +91,8 @@ BAD = [
     *("widths=()", "widths=1,", "widths=1,0,1", "widths=1,-3,1", "widths=2,3,1", "widths=1,3,2"),  # sinusoids have 1 input, 1 output
     *("activation=nope", "activation=", "loss=nope", "loss=", "sharing=nope", "sharing=", "learner=nope", "learner=GRU"),
     *("source=nope", "source=", "interior=nope", "interior=", "learner_widths=8", "learner_widths=8,0"),
-    *("train_messages=False", "train_messages=0"),
+    *("train_messages=False", "train_messages=0", "keep=3", "keep=-1", "keep_oldest=0", "keep_worst=-1", "steepest=0", "steepest=3"),
+    *("first=nope", "first=mnist"),  # there is no such rule; one of another protocol
     *("family=nope", "family=", "family=mnist", "loss=cross_entropy"),  # digits need another network, sinusoids have no classes
 ]
 

@@ -22,7 +22,7 @@ import pytest
 
 import mplp_lite as mplp
 from helpers import noise, random_episode, random_prior, random_rule
-from mplp_lite import baselines, data, descent, evaluate, learners, losses, meta, nodes, recipes, standardize, tasks, weights
+from mplp_lite import baselines, data, descent, evaluate, half_trained, learners, losses, meta, nodes, recipes, standardize, tasks, weights
 from mplp_lite.graph import NodeState
 from mplp_lite.network import State
 from mplp_lite.run import errors, report
@@ -30,8 +30,8 @@ from mplp_lite.run.folder import Folder
 from mplp_lite.run.trainer import Trainer
 
 PACKAGE = Path(mplp.__file__).parent
-MODULES = ("baselines", "data", "descent", "evaluate", "learners", "losses", "meta", "nodes", "run.recipes", "standardize", "tasks")
-MODULES += ("weights",)
+MODULES = ("baselines", "data", "descent", "evaluate", "half_trained", "learners", "losses", "meta", "nodes", "run.recipes")
+MODULES += ("standardize", "tasks", "weights")
 KINDS = (
     *(ValueError, TypeError, FileNotFoundError, ModuleNotFoundError),
     *(data.DataError, errors.RunError, recipes.RecipeError, report.ReportError, weights.WeightsError),
@@ -39,6 +39,7 @@ KINDS = (
 LONGEST = 400
 HOLDERS = {
     *("State", "Trained", "data.Digits", "evaluate.Run", "learners.Thought", "meta.MetaState", "nodes.Fired"),  # hold what was computed
+    *("half_trained.HalfTrained", "half_trained.Starts"),  # hold states that others check
     *("standardize.Statistics", "standardize.Normalizer"),  # hold numbers and functions that others check
     *("Interrupted", "RunError", "WeightsError", "data.DataError", "recipes.RecipeError"),  # are raised by the package
     "tasks.Task",  # says what a task must be able to do, and is never called
@@ -790,6 +791,30 @@ TABLE = [
         ValueError, "learning_rate=Graph.* was given; it must be a plain number"),
     Wrong("baselines.adam", "a word as rate", lambda: baselines.adam(NET, "0.01"), ValueError, "learning_rate='0.01' was given"),
     Wrong("baselines.adam", "a protocol as graph", lambda: baselines.adam(PROTOCOL), TypeError, "graph=Protocol.* was given; pass a Graph"),
+    Wrong("half_trained.Keep", "no places", lambda: half_trained.Keep(0),
+        ValueError, "size=0 was given; it must be a whole number of at least 1"),
+    Wrong("half_trained.Keep", "a share above 1", lambda: half_trained.Keep(share=1.5),
+        ValueError, r"share=1.5 was given; it must lie in"),
+    Wrong("half_trained.Keep", "a loss of nan", lambda: half_trained.Keep(worst=NAN),
+        ValueError, "worst=nan was given; it must be finite"),
+    Wrong("half_trained.none_yet", "no batch", lambda: half_trained.none_yet(PROTOCOL, 0, 3), ValueError, "batch=0 was given"),
+    Wrong("half_trained.starts", "a seed as key", lambda: half_trained.starts(half_trained.none_yet(PROTOCOL, 4, 2), None, 0, 0.5),
+        TypeError, "key=0 was given"),
+    Wrong("half_trained.put_back", "no HalfTrained", lambda: half_trained.put_back(None, None, None, 1, None, half_trained.Keep()),
+        TypeError, "kept=None was given; pass the HalfTrained that none_yet or put_back gave"),
+    Wrong("nodes.Steep", "an unknown function", lambda: nodes.Steep("selu", 2.0), ValueError, "fn='selu' is unknown"),
+    Wrong("nodes.Steep", "a factor below 0", lambda: nodes.Steep("sigmoid", -1.0),
+        ValueError, "factor=-1.0 was given; it must be above 0"),
+    Wrong("Experiment", "kept networks with a learned prior",
+        lambda: mplp.Experiment(PROTOCOL, tasks.Sinusoids(), 10, priors="learned", keep=half_trained.Keep()),
+        ValueError, "keep was given with a learned prior"),
+    Wrong("Experiment", "fewer places than episodes",
+        lambda: mplp.Experiment(PROTOCOL, tasks.Sinusoids(), 10, 8, keep=half_trained.Keep(4)),
+        ValueError, "keep has 4 places for 8 episodes"),
+    Wrong("Experiment", "a number of kept networks", lambda: mplp.Experiment(PROTOCOL, tasks.Sinusoids(), 10, keep=16),
+        TypeError, "keep=16 was given"),
+    Wrong("Experiment", "the name of a first rule", lambda: mplp.Experiment(PROTOCOL, tasks.Sinusoids(), 10, first="mnist"),
+        TypeError, "first='mnist' was given"),
     Wrong("MetaDescent", "a protocol as graph", lambda: mplp.MetaDescent(PROTOCOL), TypeError, "graph=Protocol.* was given; pass a Graph"),
     Wrong("MetaDescent", "a rate below 0", lambda: mplp.MetaDescent(NET, -0.1), ValueError, r"first_rate=-0.1 was given; it must lie in"),
     Wrong("MetaDescent", "unknown rates", lambda: mplp.MetaDescent(NET, rates="all"), ValueError, "rates='all' is unknown; use one of"),
@@ -1431,7 +1456,7 @@ TABLE += [
         Wrong("recipes.Recipe.changed", what, lambda given=given: recipe().changed(given), recipes.RecipeError, told)
         for what, given, told in [
             ("a word", "steps=3", "assignments='steps=3' was given; pass a list of them"),
-            ("an unknown field", ["lr=3"], "'lr=3' sets nothing; write field=value with a field from family"),
+            ("an unknown field", ["lr=3"], "'lr=3' sets nothing; write field=value with a field of the recipe, such as"),
             ("no value", ["steps"], "'steps' sets nothing"),
             ("a value of another type", ["steps=many"], "steps=many was given; steps takes a value like 20"),
             ("nothing", [None], "None sets nothing"),

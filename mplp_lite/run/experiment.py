@@ -12,6 +12,7 @@ from jax import Array
 from .. import meta, tasks
 from ..checks import check_callable, check_clip, check_key, check_number, check_optimizer, check_sizes, check_task, check_type, shown
 from ..describe import describe
+from ..half_trained import HalfTrained, Keep, none_yet
 from ..meta import MetaLoss
 from ..meta_descent import MetaDescent
 from ..protocol import Protocol, Rule
@@ -35,6 +36,8 @@ class Experiment:
         meta_loss: how an inner run is judged: `(protocol, rule, prior, episode, key) -> (loss, parts by name)`, `()` each.
         priors: where inner runs start: `"fresh"` draws one for each episode, a whole number keeps a pool of so many, `"learned"` learns
             one jointly with the rule (section 4.1.2).
+        keep: networks in the middle of learning that some episodes go on from; `None`: every episode starts from a prior.
+        first: a rule to go on from, instead of a new one; it is not calibrated again.
         clip: the largest norm of one episode's meta-gradient; `None` clips nothing.
         microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
         calibration_runs: inner runs that statistics are measured over before meta-training; 0 for learners that need none.
@@ -53,6 +56,8 @@ class Experiment:
     optimizer: optax.GradientTransformation = field(default_factory=lambda: optax.chain(meta.normalize_per_tensor(), optax.adam(1e-3)))
     meta_loss: Callable[..., tuple[Array, Mapping[str, Array]]] = MetaLoss()
     priors: str | int = "fresh"
+    keep: Keep | None = None
+    first: Rule | None = None
     clip: float | Array | None = None
     microbatch: int = 0
     calibration_runs: int = 1
@@ -71,11 +76,21 @@ class Experiment:
         check_type("name", self.name, str, "what to call it on its card")
         check_optimizer(self.optimizer)
         check_callable("meta_loss", self.meta_loss, "a function or an object, such as meta.MetaLoss()")
+        check_type("keep", self.keep, Keep | None, "half_trained.Keep(), or None")
+        check_type("first", self.first, Rule | None, "a Rule, or None")
+        if self.keep is not None:
+            self._check_keep()
         for protocol in self.protocol if isinstance(self.protocol, list | tuple) else (self.protocol,):
             check_type("protocol", protocol, Protocol | MetaDescent, "a Protocol, or a list of them")
         for task in self.tasks:
             check_task(task)
         self._check_members()
+
+    def _check_keep(self):
+        if self.priors == "learned" or not hasattr(self.meta_loss, "run"):
+            raise ValueError("keep was given with a learned prior or a meta-loss without run(); it needs drawn priors and meta.MetaLoss.")
+        if self.keep.size < self.outer_batch:
+            raise ValueError(f"keep has {self.keep.size} places for {self.outer_batch} episodes; give at least one for each.")
 
     def _check_members(self):
         if len(self.tasks) not in (1, len(self.protocols)) or not self.protocols:
@@ -106,7 +121,7 @@ class Experiment:
         return list(zip(self.protocols, own, strict=True))
 
     def first_rule(self, key: Array, members: Sequence[tuple[Protocol, Any]] | None = None) -> Rule:
-        """A calibrated, untrained rule; statistics of several networks are averaged.
+        """A calibrated, untrained rule, statistics of several networks averaged; or the one to go on from.
 
         Args:
             key: draws it.
@@ -116,6 +131,9 @@ class Experiment:
             TypeError: if `key` is no random key.
         """
         check_key(key)
+        if self.first is not None:
+            self.protocols[0].check_rule(self.first)
+            return jax.tree.map(jnp.asarray, self.first)
         keys = jax.random.split(key, 1 + self.calibration_runs)
         members = self.members if members is None else members
         rule = members[0][0].new_rule(keys[0])
@@ -135,7 +153,14 @@ class Experiment:
         """Meta-training before its first step; see `first_rule`."""
         check_key(key)
         prior = self.protocols[0].prior(jax.random.fold_in(key, 1)) if self.priors == "learned" else None
-        return meta.begin(self.first_rule(key, members), self.optimizer, prior)
+        return meta.begin(self.first_rule(key, members), self.optimizer, prior, self.none_kept())
+
+    def none_kept(self) -> tuple[HalfTrained, ...]:
+        """Empty places for networks in the middle of learning, for each protocol; nothing without `keep`."""
+        if self.keep is None:
+            return ()
+        batches = [jax.eval_shape(task.episode, jax.random.key(0)).batch for _, task in self.members]
+        return tuple(none_yet(protocol, batch, self.keep.size) for protocol, batch in zip(self.protocols, batches, strict=True))
 
     def starts(self, protocol: Protocol, key: Array, pool_key: Array) -> dict[str, Array] | None:
         """Priors for one outer batch, `(outer, ...)` per parameter: fresh ones, or from a pool; `None` where the prior is learned.

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from functools import cached_property
 from math import isqrt
 from numbers import Real
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from .. import data, graph, meta, tasks
+from .. import data, graph, half_trained, meta, nodes, tasks, weights
 from ..checks import shown
 from ..learners import GRU, Learner, Stateless
 from ..meta_descent import MetaDescent
@@ -95,6 +96,12 @@ class Recipe:
         microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
         pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
         learn_prior: start all episodes from one prior that is learned jointly with the rule, whatever `pool` says (section 4.1.2).
+        keep: places for networks in the middle of learning, that half of the episodes go on from with their carries; 0 keeps none. See
+            `half_trained`.
+        keep_oldest: inner steps after which a kept network is let go.
+        keep_worst: held-out loss from which on a network is not kept.
+        steepest: networks take turns whose activations are 1, 2, 4, ... times as steep, up to this; a power of 2.
+        first: a shipped rule of the same protocol to go on from; `""` begins anew.
         hint: weight of the hint losses.
         steps: meta-steps.
         learning_rate: of the meta-optimizer, Adam, at its highest.
@@ -132,6 +139,11 @@ class Recipe:
     microbatch: int = 0
     pool: int = 128
     learn_prior: bool = False
+    keep: int = 0
+    keep_oldest: int = 200
+    keep_worst: float = 0.22
+    steepest: int = 1
+    first: str = ""
     hint: float = 0.7
     steps: int = 35869
     learning_rate: float = 1e-4
@@ -158,13 +170,20 @@ class Recipe:
         check_field(self, "episode_clip", 0 <= self.episode_clip < float("inf"), "0, or above 0 and finite")
         check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
         check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
+        check_field(self, "keep", self.keep == 0 or self.keep >= self.outer_batch, "0, or at least outer_batch")
+        check_field(self, "keep_oldest", self.keep_oldest >= 1, "at least 1")
+        check_field(self, "keep_worst", 0 <= self.keep_worst < float("inf"), "at least 0 and finite")
+        check_field(self, "keep", self.keep == 0 or not self.learn_prior, "0 where the prior is learned")
+        check_field(self, "steepest", self.steepest >= 1 and self.steepest.bit_count() == 1, "1, 2, 4, 8 or another power of 2")
+        known = ["", *weights.pretrained()]
+        check_field(self, "first", self.first in known, f"one of {known}")
         check_field(self, "interior", self.interior in INTERIORS, f"one of {list(INTERIORS)}")
         check_field(self, "learner_widths", all(width >= 1 for width in self.learner_widths), "(), or whole numbers of at least 1")
         can_freeze = self.train_messages or self.learner == "stateless"
         check_field(self, "train_messages", can_freeze, "true unless learner='stateless': only there f and g are apart")
         try:
             data.check_source(self.source)
-            self.protocol, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
+            self.protocol, self._first, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
         except ValueError as error:
             raise RecipeError(str(error)) from error
 
@@ -197,6 +216,12 @@ class Recipe:
         if self.learner in DESCENTS:
             return MetaDescent(network, self.first_scale, steps=self.inner_steps, **DESCENTS[self.learner])
         return Protocol(network, self._learner(), self.sharing)
+
+    @property
+    def protocols(self) -> list[Protocol | MetaDescent]:
+        """What takes turns: the network, and the same with steeper activations."""
+        factors = [2**power for power in range(self.steepest.bit_length())]
+        return [self.protocol, *(replace(self.protocol, graph=_steeper(self.protocol.graph, factor)) for factor in factors[1:])]
 
     def _learner(self) -> Learner:
         shared = {"message": self.message, "first_scale": self.first_scale, "widths": self.learner_widths}
@@ -241,19 +266,29 @@ class Recipe:
         """The experiment with other `numbers`, which jax may be tracing. Inner steps of stateless learners are recomputed."""
         clip = numbers["episode_clip"]
         return Experiment(
-            self.protocol,
+            self.protocols,
             self.task,
             self.steps,
             self.outer_batch,
             self._optimizer(numbers["learning_rate"], numbers["final_learning_rate"], numbers["b2"]),
             meta.MetaLoss(hint=numbers["hint"], remat=self.learner == "stateless"),
             priors="learned" if self.learn_prior else self.pool or "fresh",
+            keep=half_trained.Keep(self.keep, oldest=self.keep_oldest, worst=self.keep_worst) if self.keep else None,
+            first=self._first,
             clip=jnp.where(clip > 0, clip, jnp.inf),
             microbatch=self.microbatch,
             calibration_runs=self.calibration_runs,
             calibration_momentum=self.calibration_momentum,
             name=self.name,
         )
+
+    @cached_property
+    def _first(self):
+        """The shipped rule that this one begins with; plain arrays also where jax is tracing."""
+        if not self.first:
+            return None
+        with jax.ensure_compile_time_eval():
+            return weights.load_pretrained(self.first, self.protocol)
 
     def _optimizer(self, learning_rate, final_learning_rate, b2):
         """Each gradient tensor to unit norm, then Adam on all of them as one row of numbers; what is frozen has no gradient."""
@@ -317,7 +352,9 @@ class Recipe:
         name, equals, text = str(assignment).partition("=")
         kinds = {field.name: type(getattr(self, field.name)) for field in fields(self) if field.name not in ("name", "section")}
         if not equals or name not in kinds:
-            raise RecipeError(f"{assignment!r} sets nothing; write field=value with a field from {', '.join(kinds)}.")
+            near = get_close_matches(name.strip().lower(), kinds, 3, 0.5) or ["steps"]
+            told = f"such as {', '.join(near)}; help(mplp_lite.recipes.Recipe) has all {len(kinds)}"
+            raise RecipeError(f"{shown(assignment)} sets nothing; write field=value with a field of the recipe, {told}.")
         return name, read_value(name, text, kinds[name])
 
     def as_dict(self) -> dict[str, Any]:
@@ -338,6 +375,12 @@ class Recipe:
             raise
         except (TypeError, ValueError) as error:
             raise RecipeError(f"These fields are no recipe: {error}.") from error
+
+
+def _steeper(network, factor):
+    """The network with activations `factor` times as steep, its nodes called the same."""
+    changed = {n.name: replace(n.op, fn=nodes.Steep(n.op.fn, float(factor))) for n in network.nodes if isinstance(n.op, nodes.Activation)}
+    return replace(network, nodes=tuple(replace(node, op=changed.get(node.name, node.op)) for node in network.nodes))
 
 
 def _message_networks(trained):

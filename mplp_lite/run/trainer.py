@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, Device
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .. import meta
+from .. import half_trained, meta
 from ..checks import check_sizes, check_type, shown
 from ..protocol import Protocol
 from .errors import RunError
@@ -96,7 +96,8 @@ class Trainer:
         protocol, learned = self.experiment.protocols[0], self.experiment.priors == "learned"
         rule = jax.eval_shape(protocol.new_rule, self.keys[0])
         prior = jax.eval_shape(protocol.prior, self.keys[0]) if learned else None
-        return jax.eval_shape(partial(meta.begin, optimizer=self.experiment.optimizer), rule, prior=prior)
+        kept = jax.eval_shape(self.experiment.none_kept)
+        return jax.eval_shape(partial(meta.begin, optimizer=self.experiment.optimizer), rule, prior=prior, kept=kept)
 
     @property
     def shared_by(self) -> list[Device] | None:
@@ -124,30 +125,45 @@ class Trainer:
         """Meta-step `number`, counted from 0; with a variant, a step of the trainer that has it. Several networks take turns."""
         experiment, keys = (self.experiment, self.keys) if variant is None else (self.recipe.told(variant.numbers), variant.keys)
         members = self._members(experiment, self.data if data is None else data)
-        turns = [partial(self._step, experiment, protocol, task, keys) for protocol, task in members]
+        turns = [partial(self._step, experiment, turn, protocol, task, keys) for turn, (protocol, task) in enumerate(members)]
         if len(turns) == 1:
             return turns[0](state, number)
         return jax.lax.switch(number % len(turns), turns, state, number)
 
-    def _step(self, experiment, protocol, task, keys, state, number):
+    def _step(self, experiment, turn, protocol, task, keys, state, number):
         prior_key, task_key, loss_key = jax.random.split(jax.random.fold_in(keys[2], number), 3)
-        return meta.meta_step(
+        priors = experiment.starts(protocol, prior_key, keys[1])
+        episodes = jax.vmap(task.episode)(jax.random.split(task_key, experiment.outer_batch))
+        run = partial(
+            meta.meta_step,
             protocol,
             experiment.meta_loss,
             experiment.optimizer,
-            state,
-            experiment.starts(protocol, prior_key, keys[1]),
-            jax.vmap(task.episode)(jax.random.split(task_key, experiment.outer_batch)),
-            loss_key,
+            episodes=episodes,
+            key=loss_key,
             clip=experiment.clip,
             microbatch=experiment.microbatch,
             devices=self.shared_by,
         )
+        if experiment.keep is None:
+            return run(state, priors)
+        return _going_on(run, experiment.keep, turn, protocol, state, priors, episodes, jax.random.fold_in(prior_key, 1))
 
     def compiled(self) -> Callable[[meta.MetaState, np.ndarray], tuple[meta.MetaState, dict[str, Array]]]:
         """Several meta-steps in one compiled call: state and step numbers `(n,)` to new state and metrics `(n,)` each."""
         run = lean_jit(lambda state, numbers, data: jax.lax.scan(partial(self.step, data=data), state, numbers), donate_argnums=0)
         return partial(run, data=self.data)
+
+
+def _going_on(run, keep, turn, protocol, state, priors, episodes, key):
+    """A meta-step some of whose episodes go on from kept networks; it keeps where they end."""
+    one = jax.tree.map(lambda values: values[0], episodes)
+    fresh = jax.vmap(lambda prior: protocol.begin(prior, one.batch))(priors)
+    begun = half_trained.starts(state.kept[turn], fresh, key, keep.share)
+    state, metrics = run(state, begun.states)
+    kept = half_trained.put_back(state.kept[turn], begun, metrics.pop("end"), one.steps, metrics.pop("ends_at"), keep)
+    metrics |= {"age": begun.ages.mean(), "kept": (kept.ages > 0).sum()}
+    return state._replace(kept=(*state.kept[:turn], kept, *state.kept[turn + 1 :])), metrics
 
 
 def _take_apart(tasks):
