@@ -10,8 +10,8 @@
 #
 # We begin with a rule that is a single number, where all of this can be seen, and go on to rules of several thousand. Sixteen
 # of those are meta-trained side by side: eight beginnings, each once with **hint losses** and once without. You will see that
-# hints pay at the first step, and that by the fourth their lead is gone. All sixteen do better than a tuned Adam, but five of them
-# do no better than the average of all tasks. And you will see what becomes of networks whose rule goes on after the fourth
+# hints pay at the first step, and that by the fourth their lead is gone. All sixteen do better than a tuned Adam, but five of
+# them no better than the average of all tasks. And you will see what becomes of networks whose rule goes on after the fourth
 # step.
 #
 # In this chapter you will
@@ -67,15 +67,14 @@ notebook.set_up()
 #
 # > **The paper, section 3.1.1, eq. 9 to 12.** A network with parameters $\theta$ predicts (eq. 9), and the backward pass $G$,
 # > here MPLP with its own parameters $\phi$, makes new $\theta$ of the loss and the old $\theta$ (eq. 10). After $k$ such steps
-# > comes the loss on held-out data, the "cross-validation loss" (eq. 11). It helps, the authors observe, to add a **hint loss** at each
-# > step: the loss on the batch just seen, taken after the update (eq. 12). The sum of all hints is brought to the size of
-# > the held-out loss, and then weighted larger. The authors suspect that hints make the landscape smoother; and that, being greedy,
-# > they may keep a rule from the best way. Experiment 4.1.2 goes without.
+# > comes the loss on held-out data, the "cross-validation loss" (eq. 11). It helps, the authors observe, to add a **hint loss**
+# > at each step: the loss on the batch just seen, taken after the update (eq. 12). The sum of all hints is brought to the size of
+# > the held-out loss, and then weighted larger. The authors suspect that hints make the landscape smoother; and that, being
+# > greedy, they may keep a rule from the best way. Experiment 4.1.2 goes without.
 #
 # So the **held-out loss** waits for the end and asks about points that nobody has learned from. A **hint** asks at once,
 # about the points that the rule has just used. The authors' code mixes the two into one **meta-loss**, 0.7 times the *mean*
-# of the hints plus 0.3 times the held-out loss in Experiments 4.1.1 and 4.2,
-# and so do we.
+# of the hints plus 0.3 times the held-out loss (in Experiments 4.1.1 and 4.2), and so do we.
 
 # %% mystnb={"image": {"alt": "Five networks theta 0 to theta 4 in a row, joined by blue arrows; below each but the first a hint, behind the last the held-out loss. The rule phi, a wide box above, sends a green arrow down to each step. Dashed orange arrows run back from every loss, from network to network as far as theta 1, from every step up to the rule, and from there to Adam"}} tags=["hide-input"]
 figure = pictures.loops()
@@ -202,8 +201,14 @@ assert all(abs(s - best["held-out loss"]) < 0.1 for s in found)
 # %%
 slopes = np.array([slope(s) for s in grid])  # (s, task)
 sizes = np.sort(np.abs(slopes[-1]))  # at s = 4
-print(f"s = 4: median {np.median(sizes):.4f}, mean {sizes.mean():.2f}, largest {sizes[-1]:.0f}")
-print(f"the 8 steepest of 400 tasks make {sizes[-8:].sum() / sizes.sum():.0%} of the sum")
+print(
+    f"s = 4: median {np.median(sizes):.4f}, mean {sizes.mean():.2f}, "
+    f"largest {sizes[-1]:.0f}"
+)
+print(
+    f"the 8 steepest of 400 tasks make {sizes[-8:].sum() / sizes.sum():.0%} "
+    "of the sum"
+)
 
 # %% mystnb={"image": {"alt": "Left, two valleys with their lowest points near s = 1.6, the held-out one deeper. Right, steepest, mean and median slope: they fall until about s = 1.6 and rise again, further and further apart"}} tags=["hide-input"]
 figure = pictures.one_number(grid, losses, slopes)
@@ -269,8 +274,8 @@ def meta_loss(trained, rule, hint, prior, episode):
 # ### Many runs, from many priors
 #
 # > **The paper, section 3.1.1, "Outer batches".** Gradients are added up over several tasks. Networks to start from are drawn
-# > once, as a pool, and each outer batch takes another one of them at random. Even very small pools are generally enough for other
-# > random starts; but a pool of *one* would have learners with a memory overfit to it.
+# > once, as a pool, and each outer batch takes another one of them at random. Even very small pools are generally enough for
+# > other random starts; but a pool of *one* would have learners with a memory overfit to it.
 #
 # In the authors' code pools hold 128 networks for sinusoids and 16 for digits; the package has `meta.prior_pool` and
 # `meta.from_pool`. Fresh priors at each meta-step cost next to nothing and cannot be learned by heart, so we draw those.
@@ -449,7 +454,9 @@ for name, values in zip(("with hints", "without"), ends):
 # %%
 def after_four(network):
     drawn = partial(draw, held_out=100)
-    return evaluate.episode_runs(network, None, drawn, apart, many).eval_loss[:, -1].mean()
+    return evaluate.episode_runs(
+        network, None, drawn, apart, many
+    ).eval_loss[:, -1].mean()
 
 
 rivals = {}
@@ -522,7 +529,7 @@ for step in range(1, 5):
 # > were introduced against this. They are still more useful for long series, of 50 steps or more, and against forgetting
 # > one would need a hint for remembering. But the right hint for a task is not easily found.
 #
-# Our runs have four steps; where fifty follow the first, hints have more to tell.
+# Our runs have four steps; where fifty follow the first, hints should have more to tell.
 #
 # ### How heavy the tails are
 #
