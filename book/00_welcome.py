@@ -110,7 +110,7 @@ Markdown(f"""
 # | [3 Backprop is an MPLP](03_backprop.ipynb) | the first learner, written by hand, equal to `jax.grad` | 25 |
 # | [4 Learners](04_learners.ipynb) | `f` and `g` as small networks, with a memory | 25 |
 # | [5 Normalization](05_normalization.ipynb) | why a learner must hear and speak at the right volume | 25 |
-# | [6 Hint losses and the meta-loop](06_meta_loop.ipynb) | how a rule is found | 30 |
+# | [6 Hint losses and the meta-loop](06_meta_loop.ipynb) | how a rule is found | 20 |
 # | **Part II, the paper** | | |
 # | [7 Sinusoids](07_sinusoids.ipynb) | its first experiment, remade, and where the rule stops working | 25 |
 # | **Use it** | | |

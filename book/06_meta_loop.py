@@ -1,20 +1,26 @@
 # %% [markdown]
 # # 6 · Hint losses and the meta-loop
 #
-# *Reading: about 30 minutes. Running: about 3 minutes on two CPU cores. You need: chapters [4](04_learners.ipynb) and
-# [5](05_normalization.ipynb).*
+# *Reading: about 20 minutes. Running: three to four minutes on two CPU cores. You need: chapters [4](04_learners.ipynb) and
+# [5](05_normalization.ipynb); what a derivative is.*
 #
-# An untrained rule changes weights without sense. In this chapter rules get better. Four of them start from different random numbers, and each is
-# meta-trained in two ways, all eight side by side on this page. At the end they teach fresh networks sinusoids in four steps, and we set
-# them beside the best gradient descent that we can find, and beside a network that has learned nothing but the average curve.
+# Chapter 5 ended with a meta-loop of a dozen lines, which left two or three of eight rules behind in most arms. Time to look
+# inside. What should a rule be judged by: only the end of a run, or also the way there? What is differentiated, and with
+# respect to what? And what is so hard about these gradients?
+#
+# We begin with a rule that is a single number, where all of this can be seen, and go on to rules of several thousand. Sixteen
+# of those are meta-trained side by side: eight beginnings, each once with **hint losses** and once without. You will see that
+# hints pay at the first step, and that by the fourth their lead is gone. All sixteen do better than a tuned Adam, but five of
+# them no better than the average of all tasks. And you will see what becomes of networks whose rule goes on after the fourth
+# step.
 #
 # In this chapter you will
 #
-# - train a rule that is a *single number*, by hand: it already shows what is hard about learning to learn;
-# - write the **meta-loss**: the held-out loss, and the **hint losses** that the paper adds;
-# - check the **meta-gradient** against finite differences;
-# - build the **outer loop** from many tasks, fresh priors, clipping, normalization and Adam;
-# - run eight meta-trainings at once, and see what hints do to them.
+# - judge an inner run in two ways, and follow the gradient of that through the whole run;
+# - meta-train a rule by hand, and watch it fail where few tasks outweigh all others;
+# - write the outer loop in eight lines: many tasks, clipping, normalizing, Adam;
+# - run it for sixteen rules at once, and ask what hints do;
+# - let the finished rules run on.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
 # Only for Colab; anywhere else this cell does nothing. PACKAGE is what pip installs beside Colab's own JAX: an address of the
@@ -46,700 +52,585 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree as ravel
 
 import mplp_lite as mplp
 from mplp_lite import evaluate, meta, notebook
 from mplp_lite.draw import meta_loop as pictures
-from mplp_lite.draw import plots
 
 notebook.set_up()
 
 # %% [markdown]
-# ## A rule with one number
+# ## How a run is judged
 #
-# Take the smallest network there is: one synapse, $y = w x$. And the smallest rule: when an example $(x, t)$ comes along, change
-# the weight by
+# In an **inner run** a network starts from a prior, sees a few batches, and after each of them every node changes what it
+# holds, as the rule says. The rule itself stays as it is. How good was that, as one number?
 #
-# $$
-# \Delta w = s\,(t - w x)\,x .
-# $$
+# > **The paper, section 3.1.1, eq. 9 to 12.** A network with parameters $\theta$ predicts (eq. 9), and the backward pass $G$,
+# > here MPLP with its own parameters $\phi$, makes new $\theta$ of the loss and the old $\theta$ (eq. 10). After $k$ such steps
+# > comes the loss on held-out data, the "cross-validation loss" (eq. 11). It helps, the authors observe, to add a **hint loss**
+# > at each step: the loss on the batch just seen, taken after the update (eq. 12). The sum of all hints is brought to the size of
+# > the held-out loss, and then weighted larger. The authors suspect that hints make the landscape smoother; and that, being
+# > greedy, they may keep a rule from the best way. Experiment 4.1.2 goes without.
 #
-# The only thing to learn is the number $s$. (You recognize gradient descent; nothing below depends on that.) A task is a
-# slope $a$, with targets $t = a x$. The **inner loop** starts at $w = 0$ and lets the rule see five examples, one per step.
+# So the **held-out loss** waits for the end and asks about points that nobody has learned from. A **hint** asks at once,
+# about the points that the rule has just used. The authors' code mixes the two into one **meta-loss**, 0.7 times the *mean*
+# of the hints plus 0.3 times the held-out loss (in Experiments 4.1.1 and 4.2), and so do we.
 
-
-# %%
-def inner_loop(s, xs, ts):  # (), (steps), (steps) -> weights after each step, (steps)
-    w, weights = 0.0, []
-    for x, t in zip(xs, ts, strict=True):
-        w = w + s * (t - w * x) * x
-        weights.append(w)
-    return weights
-
-
-a, xs = 0.8, np.array([0.9, -0.8, 0.2, 0.7, -0.6])
-for s in (0.3, 1.5, 4.0):
-    print(f"s = {s}: w =", *(f"{w:6.3f}" for w in inner_loop(s, xs, a * xs)))
-
-# %% [markdown]
-# Three rules, one task with the slope 0.8: the first is timid, the second gets there, the third is thrown about. How good is a
-# rule, as one number? There are two natural answers.
-#
-# The **held-out loss** waits until the inner loop is over and asks how the network does on examples that it never learned
-# from. A **hint loss** does not wait: after each step it asks how the network does *now*, on the very example that the rule has just used.
-
-
-# %%
-def l2(w, x, t):
-    return np.mean((t - w * x) ** 2 / 2)
-
-
-def held_out_loss(s, xs, ts, x_held_out, t_held_out):
-    return l2(inner_loop(s, xs, ts)[-1], x_held_out, t_held_out)
-
-
-def hint_loss(s, xs, ts):
-    weights = inner_loop(s, xs, ts)
-    return np.mean([l2(w, x, t) for w, x, t in zip(weights, xs, ts, strict=True)])
-
-
-# %% [markdown]
-# One task says little about a rule. Here are 400, each with a slope, five examples and twenty held-out ones, and the two losses of
-# every $s$ between 0 and 4.
-
-# %%
-rng = np.random.default_rng(0)
-slopes = rng.uniform(-1, 1, 400)
-tasks = [(a, rng.uniform(-1, 1, 5), rng.uniform(-1, 1, 20)) for a in slopes]
-
-grid = np.linspace(0, 4, 81)
-held_out = [[held_out_loss(s, x, a * x, z, a * z) for a, x, z in tasks] for s in grid]
-hints = [[hint_loss(s, x, a * x) for a, x, z in tasks] for s in grid]
-held_out, hints = np.array(held_out), np.array(hints)  # (s, task) each
-
-best_held_out = grid[held_out.mean(1).argmin()]
-best_hint = grid[hints.mean(1).argmin()]
-print(f"best s by the held-out loss: {best_held_out:.2f}")
-print(f"best s by the hint losses:   {best_hint:.2f}")
-assert best_hint != best_held_out and abs(best_hint - best_held_out) < 0.5
-
-# %% [markdown]
-# The two are close, and they are not the same: a hint is a question about the way, the held-out loss one about the end. Look at
-# the whole curves, and at single tasks.
-
-# %% mystnb={"image": {"alt": "Left, two smooth valleys with their lowest points near s = 1.5, the held-out one deeper. Right, fifteen thin curves that fall together at first and then dive and rise at different places, spread over many powers of ten"}} tags=["hide-input"]
-with plots.style():
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.0), sharey=True)
-    left.plot(grid, held_out.mean(1), color=plots.EVAL, label="held-out loss")
-    left.plot(grid, hints.mean(1), "--", color=plots.TRAIN, label="hint losses")
-    left.legend(loc="lower right")
-    right.plot(grid, held_out[:, :15], color=plots.EVAL, linewidth=0.7, alpha=0.5)
-    left.set(xlabel="the rule s", ylabel="loss, L2/2", yscale="log", ylim=(1e-6, 10))
-    right.set(xlabel="the rule s", yscale="log")
-    plt.show()
-
-# %% [markdown]
-# <small>**Figure 6.1.** Two judgements of a rule that is one number. Left: mean over 400 tasks. Right: held-out losses of 15 single tasks; each dives to zero wherever the rule learns one of its examples perfectly.</small>
-#
-# The reason for this spread is in one line of algebra. The error $a - w$ is multiplied by $1 - s x^2$ at each step, so the
-# held-out loss holds the *product* of five such factors, squared. Where most factors are below one the product is tiny; where a few are above, it is
-# huge. Learning to learn has this everywhere: what is done at step 1 is worked on by all the steps after it.
-#
-# A hint at step 1 contains one factor, at step 2 two. Hints see the effect of an early step before later steps have had
-# their way with it.
-#
-# ### Its meta-gradient, by hand
-#
-# To improve $s$ we need the slope of its loss. Each weight depends on $s$ directly, and through the weight before it, so we take
-# the derivative $w'$ along, step by step.
-
-
-# %%
-def slope_by_hand(s, xs, ts, x_held_out, t_held_out):
-    w, dw = 0.0, 0.0  # dw: how much w changes when s does
-    for x, t in zip(xs, ts, strict=True):
-        dw = dw * (1 - s * x**2) + (t - w * x) * x
-        w = w + s * (t - w * x) * x
-    return -np.mean((t_held_out - w * x_held_out) * x_held_out) * dw
-
-
-a, x, z = tasks[0]
-data, eps = (x, a * x, z, a * z), 1e-5
-up, down = held_out_loss(0.3 + eps, *data), held_out_loss(0.3 - eps, *data)
-quotient = (up - down) / (2 * eps)
-by_hand = slope_by_hand(0.3, *data)
-print(f"by hand {by_hand:.8f}, by finite differences {quotient:.8f}")
-assert np.isclose(by_hand, quotient, rtol=1e-6)
-
-# %% [markdown]
-# Now the **outer loop**: average the slopes of all tasks, take a small step downhill, again and again.
-
-# %%
-s = 0.1
-for _ in range(200):
-    slope = np.mean([slope_by_hand(s, x, a * x, z, a * z) for a, x, z in tasks])
-    s = s - 5.0 * slope
-print(f"after 200 meta-steps s = {s:.3f}")
-assert abs(s - best_held_out) < 0.1
-
-# %% [markdown]
-# That is all of meta-training. It went well because we started on the good side. On the other side, at $s = 4$, an average over tasks
-# is a poor guide: this is how large the slopes of single tasks are.
-
-# %%
-for s in (1.0, 4.0):
-    slopes = [slope_by_hand(s, x, a * x, z, a * z) for a, x, z in tasks]
-    slopes = np.sort(np.abs(slopes))
-    share = slopes[-8:].sum() / slopes.sum()
-    print(f"s = {s}: median slope {np.median(slopes):.4f}, largest {slopes[-1]:7.4f}")
-    print(f"         the 8 steepest tasks make {share:.0%} of the sum")
-assert share > 0.5
-
-# %% [markdown]
-# Where the rule is too bold, two tasks in a hundred have a larger say than all others together. The remedy is to give no task more
-# than its share: **clip** every slope before the mean is taken. Here is the outer loop from $s = 4$, with steps of 10 times the mean slope.
-
-
-# %%
-def outer_loop(s, clip, meta_steps=100):
-    for step in range(meta_steps):
-        slopes = np.array([slope_by_hand(s, x, a * x, z, a * z) for a, x, z in tasks])
-        s = s - 10.0 * np.clip(slopes, -clip, clip).mean()
-        if not np.isfinite(s) or abs(s) > 100:
-            return f"lost at s = {s:.0f} after {step + 1} meta-steps", s
-    return f"s = {s:.3f} after {meta_steps} meta-steps", s
-
-
-words, lost = outer_loop(4.0, clip=np.inf)
-clipped_words, found = outer_loop(4.0, clip=0.1)
-print(f"slopes as they are: {words}\nslopes clipped:     {clipped_words}")
-assert abs(lost) > 100 and abs(found - best_held_out) < 0.1
-
-# %% [markdown]
-# One jump too far, and the next slope is steeper still. Keep this in mind; rules with thousands of numbers have steep tasks, too.
-#
-# ## The inner loop of a real rule
-#
-# From one synapse to a network: one input, eight hidden tanh units, one output, and a small GRU learner for each of its
-# six nodes.
-
-# %%
-net = mplp.mlp(1, 8, 1, activation="tanh", loss="l2")
-learner = mplp.GRU(message=4, hidden=8, widths=(40, 20), first_scale=0.03)
-protocol = mplp.Protocol(net, learner)
-
-untrained = protocol.new_rule(jax.random.key(0))
-meta_parameters = sum(map(np.size, jax.tree.leaves(untrained.trained)))
-parameters = sum(map(np.prod, protocol.parameter_shapes.values()))
-print(f"{meta_parameters:,} meta-parameters, for a network of {parameters} parameters")
-
-# %% [markdown]
-# The rule is larger than the network, which is no waste: it is learned once and used for any number of networks.
-#
-# A task is a piece of a sinusoid, $y = A \sin(x + p)$ on $[-3, 3]$. Its **episode** holds what one inner run needs: four
-# batches of ten points to learn from, and twenty points held out.
-
-
-# %%
-def draw(key, held_out=20):  # one task, and the data of one inner run on it
-    a_key, phase_key, x_key, z_key = jax.random.split(key, 4)
-    a = jax.random.uniform(a_key, minval=0.1, maxval=0.5)
-    phase = jax.random.uniform(phase_key, maxval=jnp.pi)
-    xs = jax.random.uniform(x_key, (4, 10, 1), minval=-3.0, maxval=3.0)
-    z = jax.random.uniform(z_key, (held_out, 1), minval=-3.0, maxval=3.0)
-    return mplp.tasks.Episode(xs, a * jnp.sin(xs + phase), z, a * jnp.sin(z + phase))
-
-
-episode = draw(jax.random.key(1))
-for name, values in episode._asdict().items():
-    print(f"{name:10} {values.shape}")
-
-# %% [markdown]
-# The inner loop is a loop. Standardizers first (they are measured once, by `calibrate`), then four times `update`.
-
-# %%
-prior = protocol.prior(jax.random.key(2))
-calibrate, update = jax.jit(protocol.calibrate), jax.jit(protocol.update)
-predict, loss = jax.jit(protocol.predict), jax.jit(protocol.loss)
-
-state = protocol.begin(prior, batch=10)
-untrained = calibrate(untrained, state, episode.xs, episode.ys)
-for x, y in zip(episode.xs, episode.ys, strict=True):
-    before = loss(state, x, y)
-    state, trail = update(untrained, state, x, y)
-    print(f"loss on this batch: {before:.4f}, after the step {loss(state, x, y):.4f}")
-
-# %% [markdown]
-# An untrained rule: the loss on a batch goes up or down as chance will have it.
-#
-# ## Hint losses
-#
-# > **The paper, section 3.1.1, eq. 9-12.** A network with parameters $\theta$ predicts (eq. 9), and the backward pass $G$, which is MPLP, makes new
-# > parameters of the loss and the old ones (eq. 10). After $k$ such steps a loss on held-out data is taken, the "cross-validation loss" (eq. 11). In
-# > addition a **hint loss** after each step asks for the loss on the very batch just used (eq. 12). The sum of all hints is scaled to
-# > the size of the held-out loss, and then weighted *larger*, for better convergence. The authors suspect that hints smooth the landscape, and
-# > that their greed may keep a rule from the best way; experiment 4.1.2 goes without.
-#
-# Their published code takes 0.7 times the *mean* of the hints and 0.3 times the held-out loss in experiments 4.1.1 and 4.2, and so do we.
-
-# %% mystnb={"image": {"alt": "A row of five networks theta 0 to theta 4, joined by blue arrows for four batches; a wide green box above them, the rule, is used at each step. A hint loss hangs below each network after a step, and a held-out loss stands behind the last. A dashed orange line collects from all of them and runs back to the left and up to Adam, which changes the rule"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Five networks theta 0 to theta 4 in a row, joined by blue arrows; below each but the first a hint, behind the last the held-out loss. The rule phi, a wide box above, sends a green arrow down to each step. Dashed orange arrows run back from every loss, from network to network as far as theta 1, from every step up to the rule, and from there to Adam"}} tags=["hide-input"]
 figure = pictures.loops()
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 6.2.** The two loops. Inner, from left to right: four steps from the prior to the last network, each judged by a hint, the last by the held-out loss. Outer: the gradient of all these losses runs back through all inner steps to the rule, and Adam changes it; then everything starts again from another prior, with another task.</small>
+# <small>**Figure 6.1.** An inner run of four steps, from left to right, and what judges it. The meta-gradient takes the same way backwards. It enters the rule at each step, since the rule was used there; what arrives is added up and goes to Adam.</small>
 #
-# In loops, exactly as for the rule with one number:
-
+# Follow the orange arrows. They are the derivative of the meta-loss with respect to $\phi$, the **meta-gradient**. Batches
+# and prior are given. The networks $\theta_1$ to $\theta_4$ are only passed through, as hidden layers are in backpropagation.
+#
+# And "never pass any gradient", as the paper says in section 1? That is said of the *inside*. Blue arrows are the messages of
+# chapter 4: while a network learns, $f$ and $g$ decide, and nobody differentiates anything. The orange arrows belong to the
+# *outside*, where a rule is sought. They run through every step, so each step must be differentiable, forward pass included.
+# Once a rule is found, they are gone.
+#
+# ## A rule with one number
+#
+# Take the smallest network there is: one synapse, $y = w x$. And the smallest rule: when an example $(x, t)$ comes along,
+#
+# $$
+# w \leftarrow w + s\,(t - w x)\,x .
+# $$
+#
+# Here $\phi$ is the one number $s$. (You recognize gradient descent; nothing below depends on that.) A task is a slope $a$,
+# with targets $t = a x$; a run starts at $w = 0$ and sees five examples, one per step. We draw 400 tasks, each with twenty
+# examples `z` held out, and run them all at once.
 
 # %%
-def meta_loss_by_loops(rule, prior, episode, hint):
-    state, hints = protocol.begin(prior, batch=10), []
-    for x, y in zip(episode.xs, episode.ys, strict=True):
-        state, _ = update(rule, state, x, y)
-        hints.append(l2(1.0, predict(state, x), y))  # the loss of the batch just seen
-    held_out = l2(1.0, predict(state, episode.x_held_out), episode.y_held_out)
-    return hint * np.mean(hints) + (1 - hint) * held_out
+rng = np.random.default_rng(0)
+a = rng.uniform(-1, 1, 400)
+x, z = rng.uniform(-1, 1, (5, 400)), rng.uniform(-1, 1, (20, 400))
 
+
+def one_run(s):  # -> w after each step, (400) each
+    w, weights = 0.0, []
+    for x_t in x:
+        w = w + s * (a * x_t - w * x_t) * x_t
+        weights.append(w)
+    return weights
+
+
+print(f"one of the tasks: a = {a[10]:.2f}")
+for s in (0.3, 1.5, 4.0):
+    print(f"s = {s}: w =", *(f"{w[10]:5.2f}" for w in one_run(s)))
 
 # %% [markdown]
-# The package has it as `MetaLoss`. It runs the inner loop in `jax.lax.scan`, and returns the meta-loss and its parts.
+# The first rule is timid, the second gets there, the third is thrown about. Here are both judgements, for each task:
+
 
 # %%
-judge = jax.jit(meta.MetaLoss(hint=0.7), static_argnums=0)
-packaged, parts = judge(protocol, untrained, prior, episode, jax.random.key(3))
+def l2(w, x):
+    return (a * x - w * x) ** 2 / 2
 
-for hint, value in ((0.0, parts["held_out"]), (0.7, packaged), (1.0, parts["hint"])):
-    by_loops = meta_loss_by_loops(untrained, prior, episode, hint)
-    print(f"hint={hint}: by loops {by_loops:.6f}, by the package {value:.6f}")
-    assert np.isclose(by_loops, value, rtol=1e-5)
+
+def held_out_loss(s):  # (400)
+    return l2(one_run(s)[-1], z).mean(axis=0)
+
+
+def hint_loss(s):  # each step's w on the example just seen; (400)
+    return l2(np.stack(one_run(s)), x).mean(axis=0)
+
+
+grid = np.linspace(0, 4, 81)
+judges = {"held-out loss": held_out_loss, "hint losses": hint_loss}
+losses = {name: np.array([of(s).mean() for s in grid]) for name, of in judges.items()}
+best = {name: grid[values.argmin()] for name, values in losses.items()}
+print(*(f"best s by the {name}: {s:.2f}" for name, s in best.items()), sep="\n")
 
 # %% [markdown]
-# <div class="aside">
+# Close, and not the same. A hint asks about the example that was just used. A single example is learned perfectly with $s =
+# 1/x^2$, and those with a large $x$, which want a smaller $s$, weigh more. A rule gets what it is asked for.
 #
-# **Two more terms** are in the published code, and in `MetaLoss`, switched off: `remember=`, a share of the hints that is asked on examples drawn from
-# *earlier* batches, and `delta_penalty=`, for small updates. Of the first the paper's section 5 speaks: to avoid forgetting, it says, a
-# hint for remembering over time would be needed, and finding the right hint for a task is not straightforward.
+# ### Its meta-gradient, by hand
 #
-# </div>
+# Better rules lie downhill, so we need the slope of the held-out loss in $s$. Each weight depends on $s$ directly, and
+# through the weight before it. So we carry its derivative along, step by step:
+
+
+# %%
+def slope(s):  # of each task's held-out loss, (400)
+    w, dw = 0.0, 0.0  # dw: how much w changes when s does
+    for x_t in x:
+        dw = dw * (1 - s * x_t**2) + (a * x_t - w * x_t) * x_t
+        w = w + s * (a * x_t - w * x_t) * x_t
+    return -((a * z - w * z) * z).mean(axis=0) * dw
+
+
+by_jax = jax.grad(lambda s: held_out_loss(s).mean())(0.3)
+print(f"mean slope at 0.3: by hand {slope(0.3).mean():.5f}, by JAX {by_jax:.5f}")
+assert np.isclose(slope(0.3).mean(), by_jax, rtol=1e-4)
 
 # %% [markdown]
-# ## The outer loop
+# We have carried one derivative forward. JAX goes backward, as in the figure, which costs about the same for thousands of
+# numbers as for one.
 #
-# ### Many episodes, and where they start
-#
-# A meta-step looks at several episodes at once, the **outer batch**: each with a task of its own and a **prior** of its own, the random
-# weights it starts from. The authors drew a pool of priors once (in their code 128 for the sinusoids, 16 for MNIST) and took each outer batch
-# from it. Very small pools suffice, they report, but with a pool of *one*, learners with a memory overfit to it. One may as well draw fresh
-# priors every time, as we do on this page.
-
-# %%
-pool = meta.prior_pool(protocol, jax.random.key(5), 128)  # 128 fixed priors
-chosen = meta.from_pool(pool, jax.random.key(6), 8)  # eight different ones of them
-print("pool ", {name: values.shape for name, values in pool.items()})
-print("batch", {name: values.shape for name, values in chosen.items()})
-assert len(np.unique(chosen["W1"][:, 0, 0])) == 8
-assert np.isin(chosen["W1"], pool["W1"]).all()
+# The **outer loop** takes small steps downhill. We start once from a timid rule and once from a bold one, each time with
+# slopes as they are, and with each task's slope cut off at 0.1.
 
 
 # %%
-def draw_batch(key):  # fresh priors and tasks for eight episodes
-    prior_key, task_key = jax.random.split(key)
-    episodes = jax.vmap(draw)(jax.random.split(task_key, 8))
-    return meta.prior_pool(protocol, prior_key, 8), episodes
+def outer_loop(s, clip, meta_steps=200):
+    for number in range(meta_steps):
+        s = s - 5.0 * np.clip(slope(s), -clip, clip).mean()
+        if abs(s) > 100:
+            return s, f"lost after {number + 1} meta-steps"
+    return s, f"s = {s:.2f} after {meta_steps} meta-steps"
 
+
+ends = {}
+for start in (0.1, 4.0):
+    for clip in (np.inf, 0.1):
+        ends[start, clip], told = outer_loop(start, clip)
+        print(f"from s = {start}, slopes cut off at {clip}: {told}")
+
+# %% tags=["hide-input"]
+found = [s for s in ends.values() if abs(s) < 100]
+assert abs(ends[4.0, np.inf]) > 100 and len(found) == 3
+assert all(abs(s - best["held-out loss"]) < 0.1 for s in found)
 
 # %% [markdown]
-# ### The meta-gradient
-#
-# By hand we carried one derivative $w'$ along. Here JAX walks back through all four inner steps, each with its forward
-# and backward pass of messages, to every number of the rule. Nothing inside has to be prepared for that: `update` is a
-# pure function. `episode_gradients` gives the loss and the gradient of each episode in the outer batch.
+# From the bold side, one jump is too far, and where it lands slopes are steeper still. Who is to blame for the jump?
 
 # %%
-judge = meta.MetaLoss(hint=0.7)
+slopes = np.array([slope(s) for s in grid])  # (s, task)
+sizes = np.sort(np.abs(slopes[-1]))  # at s = 4
+print(
+    f"s = 4: median {np.median(sizes):.4f}, mean {sizes.mean():.2f}, "
+    f"largest {sizes[-1]:.0f}"
+)
+print(
+    f"the 8 steepest of 400 tasks make {sizes[-8:].sum() / sizes.sum():.0%} "
+    "of the sum"
+)
+
+# %% mystnb={"image": {"alt": "Left, two valleys with their lowest points near s = 1.6, the held-out one deeper. Right, steepest, mean and median slope: they fall until about s = 1.6 and rise again, further and further apart"}} tags=["hide-input"]
+figure = pictures.one_number(grid, losses, slopes)
+plt.show()
+
+# %% [markdown]
+# <small>**Figure 6.2.** A rule that is one number. Left: how it is judged, mean over 400 tasks. Right: the size of single tasks' slopes of the held-out loss. All vertical axes are logarithmic.</small>
+#
+# The slopes are **heavy-tailed**: a few tasks are thousands of times steeper than the typical one, and the mean is theirs.
+# The reason is one line of algebra. A step multiplies the error $a - w$ by $1 - s x^2$, so the end of a run holds a *product*
+# of five such factors. Where most are small it is tiny; where a few are above one it is huge. Every inner run is like that:
+# what is done at the first step is worked on by all the steps after it.
+#
+# **Clipping** each task's slope gives none more than its share of the say. Harsher still would be to keep the direction of
+# the mean and forget its length: for one number, the sign. Hints help in a way of their own. The hint after step 1 holds
+# *one* factor, that after step 2 holds two: they see what an early step does before later ones have had their way with it.
+#
+# ## A rule with thousands of numbers
+#
+# Now a network: one input, eight hidden tanh units, one output, and a small `GRU` learner for each of its six nodes. A task
+# is a piece of a sinusoid, and a run sees four batches of ten points. All is smaller than in the paper, so that sixteen
+# trainings fit on this page.
+
+# %%
+net = mplp.mlp(1, 8, 1, activation="tanh", loss="l2")
+learner = mplp.GRU(message=4, hidden=8, widths=(16, 8), first_scale=0.03)
+protocol = mplp.Protocol(net, learner)
 
 
-def take(tree, k):  # entry k of every array
-    return jax.tree.map(lambda values: np.asarray(values)[k], tree)
-
-
-def in_a_row(tree):  # all its numbers, one after the other
-    return np.concatenate([np.ravel(values) for values in jax.tree.leaves(tree)])
-
-
-@jax.jit
-def each(rule, key):  # -> eight gradients, as rule.trained with 8 in front; losses (8,)
-    start, keys = draw_batch(key), jax.random.split(key, 8)
-    gradients, metrics = meta.episode_gradients(
-        protocol, judge, rule.trained, rule, *start, keys
+def draw(key, steps=4, held_out=20):  # a task, and the data of one run
+    A_key, p_key, x_key, z_key = jax.random.split(key, 4)
+    A = jax.random.uniform(A_key, minval=0.1, maxval=0.5)
+    p = jax.random.uniform(p_key, maxval=jnp.pi)
+    shapes = (steps, 10, 1), (held_out, 1)
+    xs, x = (
+        jax.random.uniform(key, shape, minval=-3.0, maxval=3.0)
+        for key, shape in zip((x_key, z_key), shapes)
     )
-    return gradients, metrics["loss"]
+    return mplp.tasks.Episode(xs, A * jnp.sin(xs + p), x, A * jnp.sin(x + p))
 
-
-gradients, losses = each(untrained, jax.random.key(7))
-rows = np.stack([in_a_row(take(gradients, k)) for k in range(8)])
-print("one gradient per row:", rows.shape)
 
 # %% [markdown]
-# Do we believe it? Walk a little along a random direction in the space of all rules, forward and back, and compare the difference of the losses with what
-# each gradient foretells. The length of the walk matters: too long, and the curve bends; too short, and 32-bit numbers run out of
-# digits.
-
-# %%
-flat, unflatten = in_a_row(untrained.trained), jax.jit(ravel(untrained.trained)[1])
-direction = np.random.default_rng(4).normal(size=flat.size)
-direction /= np.linalg.norm(direction)
-foretold = rows @ direction  # (8,)
-
-
-def losses_at(length):  # of the same eight episodes, for the rule at that distance
-    walked = unflatten(jnp.asarray(flat + length * direction, jnp.float32))
-    return np.asarray(each(untrained.with_trained(walked), jax.random.key(7))[1], float)
-
-
-for length in (1.0, 0.1, 0.01):
-    quotients = (losses_at(length) - losses_at(-length)) / (2 * length)
-    errors = np.abs(quotients - foretold).max() / np.abs(foretold).max()
-    print(f"a walk of {length:4}: largest error {errors:.2%} of the steepest slope")
-    assert errors < 1e-2 or length != 0.1
-
-# %% [markdown]
-# ### Clipping by episode
-#
-# How large are these gradients? Each has a **norm**, the root of the sum of all its squares. The package can bring every norm above a
-# limit down to it *before* it takes the mean, so that no episode has more than its share of the say. In a loop:
-
-# %%
-norms = np.linalg.norm(rows, axis=1)
-clip = float(np.median(norms))  # a limit that half of them are above
-print("norms:", norms.round(3))
-
-total = np.zeros_like(flat)
-for row in rows:
-    total += row * min(1.0, clip / np.linalg.norm(row))
-clipped_mean = jax.jit(meta.clipped_mean)
-mean = clipped_mean(gradients, clip)
-packaged = in_a_row(mean)
-assert np.allclose(total / 8, packaged, rtol=1e-4, atol=1e-7)
-
-# %% [markdown]
-# ### Each tensor to length one
-#
-# The rule is a collection of tensors, a hundred of them here, and their gradients differ in size by orders of magnitude. The authors divide each
-# gradient *tensor* by its own norm before it goes to Adam. Adam itself divides every number by its usual size, so this does not
-# even out the tensors; what it does is even out the *meta-steps*. Adam's idea of the usual size is a running mean, and one huge gradient would
-# raise it for a long time, in which little moves. When every tensor arrives with length one, no single meta-step can do that.
-
-# %%
-sizes = np.array([np.linalg.norm(np.ravel(leaf)) for leaf in jax.tree.leaves(mean)])
-print(f"{len(sizes)} tensors, norms from {sizes.min():.1e} to {sizes.max():.1e}")
-
-normalize = jax.jit(meta.normalize_per_tensor().update)
-normalized, _ = normalize(mean, optax.EmptyState())
-triples = zip(jax.tree.leaves(mean), sizes, jax.tree.leaves(normalized), strict=True)
-for leaf, size, found in triples:
-    assert np.allclose(np.asarray(leaf) / (size + 1e-8), found, rtol=1e-4, atol=1e-6)
-assert sizes.max() > 100 * sizes.min()
-
-# %% [markdown]
-# What comes out goes to Adam. All this together, from episodes to Adam, is `meta.meta_step`. One more safeguard is inside: a
-# meta-gradient that is not finite changes nothing and is counted, in `MetaState.skipped`.
-#
-# ## Eight meta-trainings at once
-#
-# Now for real, and with a question: what do hints do? We train with hints (0.7) and without (0.0), each from four random
-# starts. A start gives both arms the same first rule, the same tasks and the same priors in the same order.
-#
-# `meta_step` takes any function with the signature of `MetaLoss`. Ours has the hints' weight as an argument, so that one compiled
-# program serves both arms.
+# Inner run and meta-loss, as in Figure 6.1. `hint` says how much the hints count; at 0 there are none.
 
 
 # %%
-def judged_with(hint):
-    def loss(protocol, rule, prior, episode, key):
-        _, parts = meta.MetaLoss()(protocol, rule, prior, episode, key)
-        return hint * parts["hint"] + (1 - hint) * parts["held_out"], parts
+def inner_run(rule, prior, episode):  # -> hint losses, (4); held-out loss
+    def step(state, batch):
+        state, _ = protocol.update(rule, state, *batch)
+        return state, protocol.loss(state, *batch)  # eq. 12
 
-    return loss
+    state = protocol.begin(prior, batch=10)
+    state, hints = jax.lax.scan(step, state, (episode.xs, episode.ys))
+    return hints, protocol.loss(state, *episode.held_out)  # eq. 11
+
+
+def meta_loss(trained, rule, hint, prior, episode):
+    hints, held_out = inner_run(rule.with_trained(trained), prior, episode)
+    return hint * hints.mean() + (1 - hint) * held_out, held_out
 
 
 # %% [markdown]
-# The learning rate rises for the first tenth of the way and then comes down to almost nothing.
+# ### Many runs, from many priors
+#
+# > **The paper, section 3.1.1, "Outer batches".** Gradients are added up over several tasks. Networks to start from are drawn
+# > once, as a pool, and each outer batch takes another one of them at random. Even very small pools are generally enough for
+# > other random starts; but a pool of *one* would have learners with a memory overfit to it.
+#
+# In the authors' code pools hold 128 networks for sinusoids and 16 for digits; the package has `meta.prior_pool` and
+# `meta.from_pool`. Fresh priors at each meta-step cost next to nothing and cannot be learned by heart, so we draw those.
+
+
+# %%
+def draw_batch(key):  # eight priors, eight episodes
+    prior_keys, task_keys = jax.random.split(key, (2, 8))
+    return jax.vmap(protocol.prior)(prior_keys), jax.vmap(draw)(task_keys)
+
+
+# %% [markdown]
+# A new rule, calibrated by one run (chapter 5), and the meta-gradient of each of eight episodes:
+
+# %%
+calibrate = jax.jit(protocol.calibrate)
+
+
+def fresh(key):
+    rule_key, prior_key, task_key = jax.random.split(key, 3)
+    start, episode = protocol.init(prior_key, batch=10), draw(task_key)
+    return calibrate(protocol.new_rule(rule_key), start, episode.xs, episode.ys)
+
+
+losses_and_gradients = jax.value_and_grad(meta_loss, has_aux=True)
+each = jax.jit(jax.vmap(losses_and_gradients, in_axes=(None, None, None, 0, 0)))
+
+untrained = fresh(jax.random.key(0))
+priors, episodes = draw_batch(jax.random.key(1))
+(losses, _), gradients = each(untrained.trained, untrained, 0.7, priors, episodes)
+norms = jax.vmap(optax.tree.norm)(gradients)
+count = sum(map(np.size, jax.tree.leaves(untrained.trained)))
+print(f"eight gradients of {count:,} numbers each; their norms:", norms.round(3))
+
+# %% [markdown]
+# (A **norm** is a length, the root of the sum of all squares.) Checked: the losses against the package's `meta.MetaLoss`; the
+# first gradient by walking a little along it, forward and back: per unit of the way, the loss must change by the norm.
+
+# %% tags=["hide-input"]
+judge = jax.jit(jax.vmap(partial(meta.MetaLoss(hint=0.7), protocol, untrained)))
+by_package, _ = judge(priors, episodes, jax.random.split(jax.random.key(2), 8))
+np.testing.assert_allclose(losses, by_package, rtol=1e-5)
+
+
+def loss_at(distance):  # of the first episode, along its gradient
+    first = jax.tree.map(lambda g: distance * g[0] / norms[0], gradients)
+    walked = jax.tree.map(jnp.add, untrained.trained, first)
+    return float(each(walked, untrained, 0.7, priors, episodes)[0][0][0])
+
+
+quotient = (loss_at(0.001) - loss_at(-0.001)) / 0.002
+print(f"norm {norms[0]:.5f}, by walking {quotient:.5f}")
+assert np.isclose(quotient, norms[0], rtol=0.01)
+
+# %% [markdown]
+# ### The outer loop, in eight lines
+#
+# > **The paper, section 3.1.1.** The rule's parameters are learned by Adam, and gradients are normalized for each of them.
+#
+# These are the toy's two remedies. Clipping by *episode* is ours; the paper does not mention it. Normalizing, in the authors'
+# code, divides each *tensor* of the mean gradient by its own norm.
+
+
+# %%
+def clipped_mean(gradients, clip=0.3):  # over episodes
+    shares = jnp.minimum(1.0, clip / jax.vmap(optax.tree.norm)(gradients))
+    return jax.tree.map(lambda g: jnp.tensordot(shares, g, 1) / len(g), gradients)
+
+
+def normalized(gradient):
+    return jax.tree.map(lambda g: g / (jnp.linalg.norm(g) + 1e-8), gradient)
+
+
+mean = clipped_mean(gradients)
+lengths = np.array([jnp.linalg.norm(g) for g in jax.tree.leaves(mean)])
+print(f"{len(lengths)} tensors, norms from {lengths.min():.0e} to {lengths.max():.0e}")
+
+# %% [markdown]
+# Tensors differ a lot in how much the loss depends on them. That is not the point, though, since Adam divides every number by
+# its usual size anyway. The point is what "usual" means: a running mean, which one huge gradient spoils for a long time. If
+# each tensor arrives with length one, no single meta-step can do that.
+#
+# Now the eight lines. Adam's rate rises for the first tenth of the meta-steps and then falls to almost nothing.
 
 # %%
 meta_steps = notebook.steps(800, 12)
 rates = optax.cosine_onecycle_schedule(meta_steps, peak_value=4e-3, pct_start=0.1)
-optimizer = optax.chain(meta.normalize_per_tensor(), optax.adam(rates, b2=0.99))
+adam = optax.adam(rates, b2=0.99)
 
 
-def first_state(key):
-    rule_key, prior_key, task_key = jax.random.split(key, 3)
-    start, episode = protocol.init(prior_key, 10), draw(task_key)
-    rule = protocol.new_rule(rule_key)
-    calibrated = protocol.calibrate(rule, start, episode.xs, episode.ys)
-    return meta.begin(calibrated, optimizer)
-
-
-def meta_step(hint, state, seed, number):
-    key = jax.random.fold_in(seed, number)
-    start, judge = draw_batch(key), judged_with(hint)
-    return meta.meta_step(protocol, judge, optimizer, state, *start, key, clip=0.3)
+def meta_step(hint, state, key):  # -> the next state; held-out loss
+    rule, moments = state
+    priors, episodes = draw_batch(key)
+    (_, held_out), gradients = each(rule.trained, rule, hint, priors, episodes)
+    step = normalized(clipped_mean(gradients))
+    updates, moments = adam.update(step, moments)
+    trained = optax.apply_updates(rule.trained, updates)
+    return (rule.with_trained(trained), moments), held_out.mean()
 
 
 # %% [markdown]
-# Two `vmap`s make eight of it: over the arms, and over the random starts.
+# In the package this is `meta.meta_step`, which also skips meta-steps whose gradient is not finite. Checked, part by part:
+
+# %% tags=["hide-input"]
+by_package = jax.jit(meta.clipped_mean)(gradients, 0.01)  # a clip that bites
+divide = jax.jit(meta.normalize_per_tensor().update)
+unit, _ = divide(by_package, optax.EmptyState())
+jax.tree.map(
+    partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5),
+    normalized(clipped_mean(gradients, 0.01)),
+    unit,
+)
+assert (norms > 0.01).any() and lengths.max() > 100 * lengths.min()
+
+# %% [markdown]
+# ## Sixteen meta-trainings at once
+#
+# Eight beginnings, each trained in two **arms**: with hints (0.7) and without (0.0). Both arms of a beginning have the same
+# first rule, and the same tasks and priors in the same order. Two `vmap`s make sixteen of one.
 
 # %%
 arms = jnp.array([0.7, 0.0])
-seeds = jax.random.split(jax.random.key(0), notebook.steps(4, 2))
-all_starts = jax.vmap(meta_step, in_axes=(None, 0, 0, None))  # (start, ...)
-all_arms = jax.vmap(all_starts, in_axes=(0, 0, None, None))
-step_all = jax.jit(all_arms)  # -> (arm, start, ...)
+seeds = jax.random.split(jax.random.key(0), notebook.steps(8, 2))
+first = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(fresh, seeds))
+rules = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), first)  # (arm, start)
 
-first = jax.jit(jax.vmap(first_state))(seeds)
-states = jax.tree.map(lambda value: np.stack([value, value]), first)
 
-# %% [markdown]
-# And all meta-steps:
+@jax.jit
+def step_all(states, number):
+    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(seeds, number)
+    over_starts = jax.vmap(meta_step, in_axes=(None, 0, 0))
+    return jax.vmap(over_starts, in_axes=(0, 0, None))(arms, states, keys)
+
 
 # %%
-curves = []
+begin = jax.vmap(jax.vmap(adam.init))
+states, curves = (rules, begin(rules.trained)), []
 for number in range(meta_steps):
-    states, metrics = step_all(arms, states, seeds, number)
-    curves.append(np.asarray(metrics["held_out"]))  # (arm, start)
-    if (number + 1) % 100 == 0:
-        with_hints, without = np.mean(curves[-100:], axis=(0, 2))
-        print(f"{number + 1:5} meta-steps: held-out loss", end=" ")
-        print(f"{with_hints:.4f} with hints, {without:.4f} without")
-curves = np.stack(curves, axis=-1)  # (arm, start, step)
+    states, held_out = step_all(states, number)  # (arm, start)
+    curves.append(np.asarray(held_out))
+    if (number + 1) % 200 == 0:
+        hints, none = np.mean(curves[-100:], axis=(0, 2))
+        print(f"{number + 1:4} meta-steps: held-out loss", end=" ")
+        print(f"{hints:.4f} with hints, {none:.4f} without")
+rules, _ = states
+curves = np.stack(curves, axis=-1)  # (arm, start, meta-step)
 
 # %% [markdown]
 # ## Do they teach?
 #
-# The test: 100 tasks and 100 priors that no rule has seen, the same for all, and 100 points of each curve to be judged on. First
-# the competition. Gradient descent gets the same batches and, of seven learning rates, the one that turns out best on these very tasks,
-# which is more than fair. It starts from the same small weights as the rules (`"paper"`), and from usual ones (`"lecun"`: a deviation of one over
-# the root of the number of inputs).
+# The test: 100 tasks and 100 priors that no rule has met, judged by 100 points of each curve, the **eval loss**. We let each
+# run go on for twelve steps; for now four of them count.
+
+# %%
+test, many = partial(draw, steps=12, held_out=100), notebook.steps(100, 8)
+test_key, apart = jax.random.key(99), jax.random.key(98)
+
+
+@jax.vmap
+@jax.vmap
+def taught(rule):  # -> eval loss after each step, (run, 13)
+    return evaluate.episode_runs(protocol, rule, test, test_key, many).eval_loss
+
+
+runs = np.asarray(taught(rules))  # (arm, start, run, 13)
+ends = runs.mean(axis=2)[..., 4]
+for name, values in zip(("with hints", "without"), ends):
+    print(f"{name:10} after four steps:", values.round(4))
+
+# %% [markdown]
+# Small numbers, but smaller than what? **Adam** gets the same batches. It may start from the same small weights as our
+# networks (`"paper"`) or from usual ones (`"lecun"`, of variance one over the number of inputs), and `best_rate` chooses its
+# rate on tasks set apart.
 
 
 # %%
-def one_run(network, rule, key):  # eval loss before and after each inner step, (5,)
-    task_key, prior_key = jax.random.split(key)
-    state, episode = network.init(prior_key, 10), draw(task_key, held_out=100)
-    return evaluate.inner_run(network, rule, state, episode).eval_loss
+def after_four(network):
+    drawn = partial(draw, held_out=100)
+    return evaluate.episode_runs(
+        network, None, drawn, apart, many
+    ).eval_loss[:, -1].mean()
 
 
-test_keys = jax.random.split(jax.random.key(99), 100)
+rivals = {}
+for start in ("paper", "lecun"):
+    make = partial(mplp.baselines.adam, net, start=start)
+    rate, scores = mplp.baselines.best_rate(make, after_four)
+    rivals[scores[rate]] = make(rate)
+    print(f"Adam, start {start}, best rate {rate}: {scores[rate]:.4f}")
 
-
-def test(network, rule):  # mean over 100 runs, (5,)
-    return jax.vmap(partial(one_run, network, rule))(test_keys).mean(0)
-
-
-@partial(jax.jit, static_argnums=0)
-def test_rates(kind, rates):  # -> (rate, 5)
-    return jax.vmap(lambda rate: test(kind(net, rate), None))(rates)
-
-
-baselines = {}
-sweep = jnp.array([0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 1.5])
-for name in ("sgd", "adam"):
-    for begin in ("paper", "lecun"):
-        kind = partial(getattr(mplp.baselines, name), start=begin)
-        losses = np.asarray(test_rates(kind, sweep))  # (rate, 5)
-        best = np.nanargmin(losses[:, -1])
-        baselines[f"{name}, {begin}"] = losses[best]
-        print(f"{name:4} from {begin:5} weights, rate {sweep[best]:.3g}:", end=" ")
-        print(f"{losses[best, -1]:.4f} after four steps")
-print(f"not learning at all:       {baselines['adam, paper'][0]:.4f}")
-best = min(baselines, key=lambda name: baselines[name][-1])
+rival = rivals[min(rivals)]
+by_rival = evaluate.episode_runs(rival, None, test, test_key, many).eval_loss.mean(0)
+print(f"the better one, on the test tasks: {by_rival[4]:.4f}")
 
 # %% [markdown]
 # There is a cheaper way than learning: never mind the task, and draw the average of *all* curves, which is
-# $0.3 \cdot \tfrac{2}{\pi} \cos x$. A rule might know that one by heart. Only a rule that goes below its loss has made use of messages to tell one
-# task from another.
+# $0.3 \cdot \tfrac{2}{\pi} \cos x$. A rule might know that one by heart. **Only below its loss has a rule made use of
+# the task.**
 
 # %%
-@jax.jit
-@jax.vmap
-def test_curve(key):  # where and what the held-out points of a test are
-    episode = draw(jax.random.split(key)[0], held_out=100)
-    return episode.x_held_out, episode.y_held_out
+task_keys = jax.vmap(jax.random.split)(jax.random.split(test_key, many))[:, 0]
+tests = jax.vmap(test)(task_keys)
+missed = tests.y_held_out - mplp.tasks.Sinusoids().mean_curve(tests.x_held_out)
+average = float((missed**2).mean() / 2)
+nothing = float(runs[..., 0].mean())
+print(f"not learning {nothing:.4f}, the average curve {average:.4f}")
 
+better, learned = ((ends < level).sum(axis=1) for level in (by_rival[4], average))
+print(f"better than Adam: {better[0]} with hints, {better[1]} without;", end=" ")
+print(f"than the average curve: {learned[0]} and {learned[1]}, of {len(seeds)} each")
+assert (better.sum() >= 12 and learned.sum() >= 6) or notebook.is_quick()
 
-x, y = map(np.asarray, test_curve(test_keys))
-curve = mplp.tasks.Sinusoids().mean_curve(x)
-average = float(np.mean((y - curve) ** 2 / 2))
-print(f"the average curve: {average:.4f}")
-
-# %% [markdown]
-# Now the eight rules. Not every one has to get past the average curve within its 800 meta-steps: the cell asks for six.
-
-# %%
-test_rules = jax.jit(jax.vmap(jax.vmap(partial(test, protocol))))
-taught = np.asarray(test_rules(states.rule))  # (arm, start, 5)
-for arm, name in enumerate(("with hints", "without")):
-    print(f"{name:11} after four steps:", taught[arm, :, -1].round(4))
-print(f"best baseline, {best}:", baselines[best][-1].round(4))
-
-better = (taught[..., -1] < baselines[best][-1]).sum()
-learned = (taught[..., -1] < average).sum()
-print(f"{better} of 8 rules beat it; {learned} of 8 are better than the average curve")
-assert (better >= 7 and learned >= 6) or meta_steps < 800
-
-# %% mystnb={"image": {"alt": "Left, eight noisy curves that fall from about 0.026, linger near the line of the average curve and, all but two, go on below it. Right, rules trained with hints are below those without after the first step; by the fourth they are mixed, all below dotted Adam and all but two below the average curve"}} tags=["hide-input"]
-figure = pictures.trainings(curves, taught, average, {"Adam": baselines[best]})
+# %% mystnb={"image": {"alt": "Left, sixteen noisy curves fall to the line of the average curve; some stay there, the others go on below it, one after the other. Right, after the first step rules with hints are below those without, one of which climbs before it comes down; by the fourth they are mixed, all below dotted Adam"}} tags=["hide-input"]
+means = runs.mean(axis=2)[..., :5]
+figure = pictures.trainings(curves, means, average, {"Adam": by_rival[:5]})
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 6.3.** Eight meta-trainings. Left: held-out loss of the episodes of each meta-step, mean of the last 50. Right: what the finished rules do on 100 fresh tasks, inner step by inner step, beside the best gradient descent, Adam from the paper's small weights (black, dotted).</small>
+# <small>**Figure 6.3.** Sixteen meta-trainings. Left: held-out loss of each meta-step's episodes, mean of the last 50; the vertical axis is logarithmic. Right: what the finished rules do on 100 fresh tasks, inner step by inner step, beside Adam at its best rate.</small>
+#
+# Most rules first come to a plateau, where they are about as good as the average curve. To get below it, a rule must find out
+# that messages tell tasks apart. When that happens is a matter of luck, down to rounding: on another machine other rules may
+# stay behind. (So the check above is generous: twelve better than Adam, six below the average curve.) The five that are not
+# below are better than Adam only by a little.
 #
 # ### What do hints do?
 #
-# Hints ask a rule to be good after *every* step; the held-out loss asks about the last one only. So a rule trained with hints should be ahead
-# early in the inner loop, and may pay for it at the end. Each start was trained in both ways, so we can compare in pairs.
+# Hints ask for a good network after *every* step, the held-out loss only after the last. So rules with hints should be ahead
+# early, and may pay for it at the end. Each beginning was trained in both ways, so we compare in pairs; below zero, hints are
+# better.
 
 # %%
-difference = taught[0] - taught[1]  # with hints minus without, same start, (start, 5)
+pairs = means[0] - means[1]  # with hints minus without, (start, 5)
 for step in range(1, 5):
-    pairs = difference[:, step]
-    error = pairs.std(ddof=1) / np.sqrt(len(pairs))
-    print(f"after step {step}:", " ".join(f"{value:+.4f}" for value in pairs), end="  ")
-    print(f"mean {pairs.mean():+.4f}, t = {pairs.mean() / error:+.1f}")
+    change = pairs[:, step]
+    t = change.mean() / (change.std(ddof=1) / np.sqrt(len(change)))
+    told = f"hints are better in {(change < 0).sum()} of {len(change)} pairs"
+    print(f"after step {step}: {told}, mean {change.mean():+.4f}, t = {t:+.1f}")
 
 # %% [markdown]
-# Below zero, the rule trained with hints is better. After the first step all four are, by nine standard errors of the mean; with four pairs, a $t$ of that
-# size comes up by chance about three times in a thousand. After the second step it is four times in a hundred. There hints do what they are
-# paid for: the rule learns *at once*, where a rule without hints may use its first step for whatever pays off at the fourth, even if the network gets
-# worse by it. At the end the lead is gone, and from four pairs we cannot say whether hints help or hurt the result.
+# After the first step hints are better in all eight pairs, by more than eight standard errors. They do what they are paid
+# for. Without them, a rule may use its first steps for whatever pays off at the fourth, even if the network gets worse by it,
+# as with the one that climbs in the figure. After the second step the lead is at the edge of what eight pairs can show (by
+# chance, $|t|$ is above 2.4 one time in twenty). By the fourth it is gone. Whether hints help or hurt the *result*, we cannot
+# say.
 #
-# Two of the eight rules, both with hints, still hang at the average curve: they have not found out that messages can tell tasks apart. Whether hints
-# make that more likely (the greed that the authors suspect) would take many more starts.
+# Of the five rules that hang at the average curve, four were trained with hints. That is what greed would look like: after a
+# single step, the average curve is a good answer. But four of eight against one of eight may well be chance.
 #
-# ## The loss of rules along a line
+# > **The paper, section 5.** Learners easily fall into bad local minima; the authors met them in nearly every experiment. Hints
+# > were introduced against this. They are still more useful for long series, of 50 steps or more, and against forgetting
+# > one would need a hint for remembering. But the right hint for a task is not easily found.
 #
-# A rule has thousands of numbers, too many to draw. But a straight line through that space can be drawn: from the untrained rule, at 0, to the
-# trained one, at 1, and on. Every point is a rule; we let each teach the same 64 tasks.
+# Our runs have four steps; where fifty follow the first, hints should have more to tell.
+#
+# ### How heavy the tails are
+#
+# Back to the toy's warning. We take the best rule with hints, as it was before meta-training and as it is now, and measure
+# the norms of 320 episodes' meta-gradients. The finished rule is measured twice, by its own meta-loss and by the held-out
+# loss alone.
 
 # %%
-fresh = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(100), 64))
-starts = meta.prior_pool(protocol, jax.random.key(101), 64)
-places = jnp.linspace(-0.5, 2.0, notebook.steps(51, 11))
+def norms_of(rule, hint):
+    norms = []
+    for key in jax.random.split(jax.random.key(3), notebook.steps(40, 3)):
+        _, gradients = each(rule.trained, rule, hint, *draw_batch(key))
+        norms.append(jax.vmap(optax.tree.norm)(gradients))
+    return np.concatenate(norms)
 
 
-@jax.jit
-def parts_along(start, end):  # two rules -> hint and held-out losses, (place, episode)
-    def parts_at(place, prior, episode):
-        change = jax.tree.map(jnp.subtract, end.trained, start.trained)
-        trained = jax.tree.map(lambda a, d: a + place * d, start.trained, change)
-        rule = end.with_trained(trained)
-        _, parts = judge(protocol, rule, prior, episode, jax.random.key(0))
-        return parts["hint"], parts["held_out"]
-
-    episodes_at = jax.vmap(parts_at, in_axes=(None, 0, 0))
-    return jax.vmap(episodes_at, in_axes=(0, None, None))(places, starts, fresh)
-
-
-lines = {}
-for arm, name in enumerate(("rule trained with hints", "rule trained without")):
-    lines[name] = parts_along(take(first.rule, 1), take(take(states.rule, arm), 1))
-
-# %% mystnb={"image": {"alt": "Two panels, each with a held-out and a hint curve. Both fall slowly from the untrained rule to the trained one, have their lowest point there, and rise steeply beyond it"}} tags=["hide-input"]
-figure = pictures.along_lines(places, lines)
-plt.show()
-
-# %% [markdown]
-# <small>**Figure 6.4.** Mean losses of 64 episodes along the straight line from an untrained rule (0) to the rule that came of it (1), and beyond.</small>
-#
-# ## Why clip: the tails
-#
-# Back to the slopes of single tasks. For two rules, the untrained one and what came of it with hints, these are the norms of the meta-gradients of 320
-# episodes each.
-
-
-# %%
-norms_of = jax.jit(jax.vmap(optax.tree.norm))
-
-
-def many_norms(rule):  # norms of 40 x 8 fresh episodes, (320,)
-    keys = jax.random.split(jax.random.key(102), 40)
-    return np.concatenate([norms_of(each(rule, key)[0]) for key in keys])
-
-
-finished = take(take(states.rule, 0), 1)  # with hints, from the second start
-tails = {"untrained": many_norms(take(first.rule, 1)), "trained": many_norms(finished)}
+k = ends[0].argmin()  # the best of those with hints
+new = jax.tree.map(lambda leaf: leaf[k], first)
+trained = jax.tree.map(lambda leaf: leaf[0, k], rules)
+tails = {
+    "before": norms_of(new, 0.7),
+    "after": norms_of(trained, 0.7),
+    "after, held-out loss only": norms_of(trained, 0.0),
+}
 for name, norms in tails.items():
     middle, largest = np.median(norms), norms.max()
-    print(f"{name:9}: median {middle:.4f}, largest {largest:.3f}", end=" ")
-    print(f"({largest / middle:.0f} times), above 0.3: {np.mean(norms > 0.3):.0%}")
-assert largest > 5 * middle or meta_steps < 800
+    print(f"{name:25} median {middle:.3f}, largest {largest:.2f}", end=" ")
+    print(f"({largest / middle:.0f} times), above the clip: {np.mean(norms > 0.3):.0%}")
 
-# %% mystnb={"image": {"alt": "Two falling staircases on logarithmic axes: the untrained rule's ends before the dotted clip, the trained rule's crosses it and goes on"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three falling staircases on logarithmic axes. That of the untrained rule ends before the dotted clip; that of the trained rule crosses it far down; the one by the held-out loss alone lies to the right of both and crosses it higher up"}} tags=["hide-input"]
 figure = pictures.tails(tails, clip=0.3)
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 6.5.** How heavy the tails are: the share of 320 episodes whose meta-gradient is longer than a given norm. Dotted: the clip.</small>
+# <small>**Figure 6.4.** How heavy the tails are: the share of 320 episodes whose meta-gradient is longer than a given norm, for one rule before and after its meta-training. Both axes are logarithmic.</small>
 #
-# ## Where this goes for long runs
+# A rule that does little has factors near one: its steepest episode is six times the typical one. Once it acts, that becomes
+# thirteen. It is not the toy at $s = 4$, but an outer batch has eight episodes, and one of these can outweigh the rest. By
+# the held-out loss alone gradients are longer still, and 16 % of them are clipped instead of 2 %. That fits the suspicion
+# that hints make the landscape smoother, though it is a single rule, and one that was trained with them. How much clipping is
+# worth we have not tested here.
 #
-# A page can train for a minute. For hours there are **recipes**: everything you have met in this chapter, as plain data.
+# ## Where it stops working
+#
+# All losses so far looked at four steps. The test runs went on to twelve, with ten new points at each.
 
 # %%
-recipe = mplp.recipes.find("sinusoid")
-shown = "hint outer_batch pool episode_clip learning_rate warmup b2 steps"
-print({name: getattr(recipe, name) for name in shown.split()})
-print(recipe.changed(["hint=0.0", "steps=2000"]).meta_loss)
+further = runs.mean(axis=2)  # (arm, start, 13)
+print("after step                   ", *(f"{step:6}" for step in range(4, 13, 2)))
+for name, arm in zip(("with hints", "without"), further[..., 4::2]):
+    middle, worse = np.median(arm, axis=0), (arm > nothing).sum(axis=0)
+    print(f"{name:10}  median            ", *(f"{loss:.4f}" for loss in middle))
+    print(f"{name:10}  worse than nothing", *(f"{count:6}" for count in worse))
+print("Adam                          ", *(f"{loss:.4f}" for loss in by_rival[4::2]))
+
+# %% mystnb={"image": {"alt": "Two panels on a logarithmic axis, with a grey band from step 0 to 4. In both most curves fall inside the band and turn round behind it; by step twelve they have crossed the dashed line of not learning, all of them without hints, five of eight with hints. One with hints stays far below the average curve. Adam, dotted, is level"}} tags=["hide-input"]
+levels = {"not learning": nothing, "average curve": average}
+figure = pictures.beyond(further, levels, trained=4, rivals={"Adam": by_rival})
+plt.show()
 
 # %% [markdown]
-# `python -m mplp_lite train sinusoid` meta-trains it with a progress line and checkpoints, and goes on where it stopped
-# when you start it again; `--set hint=0.0 --set episode_clip=0.0` changes the recipe. [Chapter 7](07_sinusoids.ipynb) uses a rule that was made in this way.
+# <small>**Figure 6.5.** The sixteen rules, let on after the four steps that they were trained for (grey), and Adam on the same batches: mean eval loss over 100 runs. The vertical axis is logarithmic.</small>
+#
+# With the fifth step most rules turn round. After twelve, all eight that were trained without hints leave the network worse
+# than it was when it knew nothing. So do five of the eight with hints, which look no further than step four either. One rule,
+# with hints, is still well below the average curve. Adam, slow as it is, does no harm.
+#
+# Nothing in the meta-loss ever looked at a fifth step, and nothing in a rule says *stop*. One could ask about more steps in
+# meta-training, and pay for longer runs and longer products. The shipped rule of chapter 7 has the same weakness.
 #
 # ## Exercises
 #
-# **1.** Train the rule with one number by its hint losses instead of the held-out loss: use a difference quotient for the slope.
-# Where does it end, and why not in the same place?
+# **1.** Usually one clips the *mean* over a batch. What would that do in our eight lines?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# Near 1.46, where the dashed curve of the first figure has its lowest point, instead of 1.7. A hint asks about the very example that was
-# used, and an example with a large $x$ counts for more in it; for large examples a smaller $s$ is right ($s = 1/x^2$ learns one
-# example perfectly). The held-out examples do not know which ones were used.
+# Nothing at all: `normalized` brings every tensor to length one, whatever it was before. And without `normalized`, one steep
+# episode of eight would still give the mean its direction; only the length would be cut.
 #
 # </details>
 #
-# **2.** Suppose a hint were measured on a batch *before* the rule learns from it. What would such a loss never judge, and what would it have
-# over our hints?
+# **2.** The toy's best rule, $s = 1.7$, was judged after five steps. Let it go on for twelve. Why does it not break, as the
+# sixteen do?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# The last step: nothing is asked after it. And the first question comes before anything was learned, so a fifth of the loss is a constant. But each
-# batch is new when it is asked about, so the others work as small held-out losses: in the world of one number, the
-# best $s$ by them is 1.7, the same as by the held-out loss.
-#
-# `np.mean([l2(w, x, t) for w, x, t in zip([0.0, *inner_loop(s, xs, ts)], xs, ts)])`, averaged over `tasks` for every `s` of `grid`.
-#
-# </details>
-#
-# **3.** `clip` limits the norm of *one episode's* gradient. Why is it not enough to clip the mean over the outer batch, as is usual?
-# And what would clipping the mean do here, where each tensor is normalized afterwards?
-#
-# <details>
-# <summary>Answer</summary>
-#
-# If one episode of eight is a thousand times steeper than the others, the mean points where that episode points; shortening it
-# leaves its direction. And with `normalize_per_tensor` behind it, shortening the mean changes nothing at all: every tensor is brought to length one
-# whatever its size was. Try it with `jax.tree.map(lambda g: 0.01 * g, mean)`.
+# Each step multiplies the error by $1 - 1.7 x^2$, and with $x$ between -1 and 1 that lies between -0.7 and 1. So no step can
+# make the error larger, however many there are. Nothing of the kind holds for a GRU with thousands of numbers.
 #
 # </details>
 #
 # ## What we have now
 #
-# - a **meta-loss** that judges a whole inner run: `meta.MetaLoss`, with hints, and `remember` and `delta_penalty` if you want them;
-# - a **meta-step** whose parts you have checked one by one: `meta.episode_gradients`, `meta.clipped_mean`, `meta.normalize_per_tensor`, `meta.meta_step`;
-# - priors: `meta.prior_pool`, `meta.from_pool`; the state of it all: `meta.begin`, `meta.MetaState`;
-# - eight rules that teach a network better in four steps than gradient descent does, trained on this page.
+# - a meta-loss of two parts, hints after every step and the held-out loss at the end: `meta.MetaLoss`;
+# - the meta-gradient: back through all steps of a run, and into the rule at each; none inside the run;
+# - heavy tails, since a run multiplies what its steps do; clipping by episode and normalizing by tensor against them;
+# - an outer loop of eight lines, in the package `meta.meta_step`;
+# - sixteen rules that do more in four steps than a tuned Adam, eleven of them better than the average curve, and none made for a
+#   fifth step.
+#
+# [Chapter 7](07_sinusoids.ipynb) does this in earnest: the paper's own experiment, with a rule that was meta-trained for
+# hours.

@@ -292,7 +292,7 @@ def meta_step(
             parameter and carry, for networks in the middle of learning, on one device only.
         episodes: their data, `(outer, ...)`.
         key: draws what the remember loss asks for.
-        clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have a far longer one than most (chapter 5).
+        clip: the largest norm of one episode's meta-gradient, `> 0`; single episodes can have a far longer one than most (chapter 6).
         microbatch: episodes computed at once on a device; 0: see `episode_gradients`.
         devices: share the episodes out over these, whose number divides the outer batch; `None`: all stays where the arrays are.
 
