@@ -477,6 +477,22 @@ RECIPES = {
             b2=0.99,
         ),
         MNIST,
+        replace(
+            MNIST,
+            name="mnist-meta-adam",
+            section="4.2, a baseline: Adam with learned rates and decays",
+            learner="meta-adam",
+            first_scale=0.02,
+            held_out=64,
+            outer_batch=8,
+            pool=0,
+            hint=0.3,
+            steps=2_000,
+            learning_rate=3e-3,
+            warmup=100,
+            final_learning_rate=1e-5,
+            b2=0.99,
+        ),
     )
 }
 
