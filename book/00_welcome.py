@@ -33,8 +33,8 @@
 #
 # ## What it can do, and where it breaks
 #
-# Three numbers: the mean loss of a small network on sinusoids that its rule has never met. Between the best and the worst stands a network that
-# learns nothing and always draws the average sinusoid.
+# Three numbers: the mean loss of a small network that starts from random weights, on sinusoids that its rule has never met. Between them
+# stands a network that learns nothing and always draws the average sinusoid.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
 # Only for Colab; anywhere else this cell does nothing. PACKAGE is what pip installs beside Colab's own JAX: an address of the
@@ -78,9 +78,9 @@ average = ((many.y_held_out - task.mean_curve(many.x_held_out)) ** 2 / 2).mean()
 Markdown(f"""
 | | mean loss |
 |---|---|
-| random weights, after five steps of ten points, as in the paper | **{loss[5]:.5f}** |
+| after five steps of ten points each, as in the paper | **{loss[5]:.5f}** |
 | always the average sinusoid | **{average:.4f}** |
-| random weights, after twenty steps, fifteen more than the rule was trained for | **{loss[20]:,.0f}** |
+| after twenty steps; the rule was trained for five | **{loss[20]:,.0f}** |
 """)
 
 # %% [markdown]
