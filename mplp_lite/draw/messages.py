@@ -136,7 +136,9 @@ def _draw_network(axes, graph, at, hit):
         axes.text(x, y - 0.36, bundle, ha="center", va="top", fontsize=9, color="#444444")
 
 
-def draw_channels(axes: Axes, x: float, y: float, values: np.ndarray, width: float, height: float | None = None, alpha: float = 1.0) -> QuadMesh:
+def draw_channels(
+    axes: Axes, x: float, y: float, values: np.ndarray, width: float, height: float | None = None, alpha: float = 1.0
+) -> QuadMesh:
     """Numbers as a row of coloured squares around a point; `width` of each."""
     values, height = np.asarray(values, float), width if height is None else height
     edges = x + width * (np.arange(len(values) + 1) - len(values) / 2)
