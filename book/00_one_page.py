@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 0 · MPLP on one page
 #
-# *Reading: about 20 minutes. Running: about 1 minute on two CPU cores. You need: numpy, and what a neural network and gradient descent are.*
+# *Reading: about 20 minutes. Running: about a minute and a half on two CPU cores. You need: numpy, and what a neural network and gradient descent are.*
 #
 # At the end of this page a network of 25 weights and biases bends itself to a curve it has never met, in five steps, and
 # nobody hands it a gradient. The learning rule that does this starts out as random numbers and is trained here, before your eyes. It
@@ -55,8 +55,9 @@ print("jax", jax.__version__, "on", jax.devices()[0].device_kind)
 # %% [markdown]
 # ## What is to be learned
 #
-# One task is a piece of a sinusoid on $[-2, 2]$: an amplitude between 0.5 and 1, any phase. An **episode** is what the network
-# gets to see of it: five inner batches of ten points. Fifty further points are **held out**, to judge by.
+# One task is a piece of a sinusoid on $[-2, 2]$: an amplitude between 0.5 and 1, any phase. (The paper's reach from -5 to 5. These
+# are learned in a minute; chapter 7 takes the others.) An **episode** is what the network gets to see of it: five inner batches of
+# ten points. Fifty further points are **held out**, to judge by.
 
 # %%
 steps, batch = 5, 10
@@ -78,14 +79,11 @@ print("xs, ys, x_held_out, y_held_out:", *(values.shape for values in episode))
 # %% [markdown]
 # ## Nodes
 #
-# The network has one input, eight ReLU units and one output. We do not see it as a function but as a chain of **nodes**:
+# The network has one input, eight ReLU units and one output. We do not see it as a function but as a chain of **nodes**: from the
+# input through `W1`, `b1`, `relu1`, `W2` and `b2` to the `loss`.
 #
-# $$
-# x \to \texttt{W1} \to \texttt{b1} \to \texttt{relu1} \to \texttt{W2} \to \texttt{b2} \to \texttt{loss}.
-# $$
-#
-# On the way forward each node does what it always did, and stores its input for the way back. In the comments `b` is the
-# batch slot, `i` an input unit, `j` an output unit, `u` a unit of any other node, `m` a message's channel.
+# On the way forward each node does what it always did, and stores its input for the way back. Comments give shapes: `b` is an
+# example's place in the batch, `i` an input unit, `j` an output unit, `u` a unit of any other node, `m` a message's channel.
 
 
 # %%
@@ -126,17 +124,19 @@ prior = draw_prior(jax.random.key(2))
 # z &= [m_j,\, w_{ij},\, x_i] \\
 # u &= \sigma(W_u [z, c] + b_u) \\
 # r &= \sigma(W_r [z, c] + b_r) \\
-# c' &= u \odot c + (1 - u) \odot \tanh\big(\mathrm{MLP}_x(z) + \mathrm{MLP}_c(r \odot c)\big)
+# \tilde c &= \mathrm{MLP}_x(z) + \mathrm{MLP}_c(r \odot c) \\
+# c' &= u \odot c + (1 - u) \odot \tanh \tilde c
 # \end{aligned}
 # $$
 #
-# > **The paper, eq. 6-8.** A node with a memory rewrites its hidden state by a gated recurrent unit whose candidate is deep: the sum of a
-# > perceptron of what is read and one of the state behind the reset gate. Some channels of the state leave as the message, and, where there is a
-# > parameter, as its update. (The paper's $x$ is our $z$. That one unit serves both `f` and `g` is how we and the published code read it; the
-# > caption of Figure 1 gives each a hidden state of its own.)
+# > **The paper, section 3.1, eq. 6-8.** A node with a memory rewrites its hidden state by a gated recurrent unit whose candidate is deep: the
+# > sum of a perceptron of what is read and one of the state behind the reset gate, with hidden layers of 80 and 40 ReLUs. Some channels of
+# > the state leave as the message, and, where there is a parameter, as its update.
 #
-# The new carry is both answers at once: its first channel is the change the synapse proposes for $w_{ij}$, its last four
-# are the message it sends on. The five between never leave the node.
+# The paper's $x$ is our $z$, and our hidden layers are smaller, 24 and 12 tanh units. The new carry is both answers at once: its
+# first channel is the change the synapse proposes for $w_{ij}$, its last four are the message it sends on. The five between never
+# leave the node. (That one unit serves as both `f` and `g` is how we and the published code read it; the caption of the paper's
+# Figure 1 gives each a hidden state of its own.)
 
 # %%
 message, hidden = 4, 5
@@ -158,7 +158,7 @@ def gru(p, z, c):  # (..., n), (..., c) -> (..., c)
 
 
 # %% [markdown]
-# The learner's own parameters are random at first. The gates' biases start at -1, so that new thoughts win over old ones.
+# The learner's own parameters are random at first. The gates' biases start at -1: with $u$ near 0, what is new wins over what was.
 
 
 # %%
@@ -245,7 +245,7 @@ def reads_of(name, m, w, stored):
 
 
 # %%
-def update(rule, statistics, state, x, y):
+def update(rule, statistics, state, x, y):  # no statistics yet: they are measured
     params, carries = state
     p, stored = forward(params, x)
     stored["loss"] = p, y, y - p
@@ -304,8 +304,8 @@ print(f"{sum(leaf.size for leaf in jax.tree.leaves(untrained)):,} meta-parameter
 # %% [markdown]
 # ### The same with loops
 #
-# Does the broadcasting do what the formula says? Here is `W1` once more, one synapse and one example at a time. The
-# messages that it reads are the ones `b1` sent.
+# Does the broadcasting do what the formula says? Here is `W1` once more, one synapse and one example at a time. It reads the
+# messages that `b1` sent.
 
 # %%
 x, y, w = episode[0][0], episode[1][0], prior["W1"]
@@ -326,7 +326,8 @@ print("eight synapses, ten examples each: the same")
 # ## Learning to learn
 #
 # How good is a rule? Let it learn an episode. The **meta-loss** takes 70 % **hint losses** (on each inner batch, right after
-# learning from it) and 30 % **held-out loss** (at the end, on points never learned from).
+# learning from it) and 30 % **held-out loss** (at the end, on points never learned from). Both are in the paper (eq. 11 and 12);
+# the shares are those of its published code.
 
 
 # %%
@@ -351,8 +352,8 @@ def meta_loss(rule, statistics, params, xs, ys, x_held_out, y_held_out):
 
 # %% [markdown]
 # This is the only place with a gradient: that of the meta-loss, with respect to the *rule*. Each meta-step takes eight fresh priors
-# and tasks. A single episode can have a huge gradient, so each is first cut down to norm 0.3; then they are averaged, each
-# tensor is divided by its own norm, and Adam does the rest.
+# and tasks. A single episode can have a huge gradient, so each is first cut down to norm 0.3. Then they are averaged; each
+# tensor is divided by its own norm, as in the paper (section 3.1.1); and Adam does the rest.
 
 # %%
 meta_steps, outer = 60 if quick else 1600, 8
@@ -474,7 +475,8 @@ assert after[-1] < (0.9 * before[-1] if quick else min(0.5 * before[-1], 0.7 * s
 # %% [markdown]
 # The untrained rule helps nobody. The trained one is ahead of gradient descent at its best rate, from the same small random weights and with
 # the same five batches. It is far from done: 1,600 meta-steps are few, and the curves above are roughly right rather than right.
-# [Chapter 7](07_sinusoids.ipynb) trains longer, on a harder task, with fairer rivals, and shows where a rule breaks. (In quick mode meta-training stops too early for that, and only "better than before" is asked of it.)
+# [Chapter 7](07_sinusoids.ipynb) trains longer, on a harder task, with fairer rivals, and shows where a rule breaks. (With `MPLP_QUICK=1`
+# meta-training stops after 60 meta-steps, and only has to be better than before.)
 #
 # ## Checked against the package
 #
@@ -585,8 +587,8 @@ print("same statistics at", *measured)
 #
 # ## What we have now
 #
-# - all of MPLP in sight at once: nodes that store, learners that read and write messages, two averages, standardizers, and one
+# - nearly all of MPLP in sight at once: nodes that store, learners that read and write messages, two averages, standardizers, and one
 #   gradient, on the outside;
 # - a rule, meta-trained here, that learns unseen curves in five steps;
-# - proof that `mplp.mlp`, `mplp.GRU`, `mplp.Protocol` and `mplp.Rule` compute the same. From here on we take the page apart, one part
-#   per chapter, and use the package. [Notation](notation.md) lists all names.
+# - the same numbers from `mplp.mlp`, `mplp.GRU`, `mplp.Protocol` and `mplp.Rule`. From here on we take the page apart, one part per
+#   chapter, and use the package. [Notation](notation.md) lists all names.

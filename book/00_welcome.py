@@ -16,11 +16,11 @@
 #
 # - **[Understand it](00_one_page.ipynb)**
 #
-#   All of MPLP on one page, then part by part, every part first as plain loops.
+#   MPLP on one page, then part by part, every part first as plain loops.
 #
 # - **[Run it](install.md)**
 #
-#   Each page is a notebook: on Colab, or with `make book` on your machine. Two CPU cores will do.
+#   Each chapter is a notebook: on Colab, or with `make book` on your machine. Two CPU cores will do.
 #
 # - **[Use the package](your_task.ipynb)**
 #
@@ -33,8 +33,8 @@
 #
 # ## What it can do, and where it breaks
 #
-# Three numbers: the mean loss of a small network on new sinusoids, computed by the cell below from random weights. A network that ignores its
-# task and draws the average of all sinusoids stands between them.
+# Three numbers: the mean loss of a small network that starts from random weights, on sinusoids that its rule has never met. Between them
+# stands a network that learns nothing and always draws the average sinusoid.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
 # Only for Colab; anywhere else this cell does nothing. PACKAGE is what pip installs beside Colab's own JAX: an address of the
@@ -76,11 +76,11 @@ many = jax.vmap(task.evaluation_episode)(jax.random.split(jax.random.key(1), 200
 average = ((many.y_held_out - task.mean_curve(many.x_held_out)) ** 2 / 2).mean()
 
 Markdown(f"""
-| a network from random weights | mean loss |
+| | mean loss |
 |---|---|
-| after five steps of ten points, as in the paper | **{loss[5]:.5f}** |
-| one that always draws the average sinusoid | **{average:.4f}** |
-| after twenty steps, fifteen more than the rule was trained for | **{loss[20]:,.0f}** |
+| after five steps of ten points each, as in the paper | **{loss[5]:.5f}** |
+| always the average sinusoid | **{average:.4f}** |
+| after twenty steps; the rule was trained for five | **{loss[20]:,.0f}** |
 """)
 
 # %% [markdown]
@@ -90,10 +90,14 @@ Markdown(f"""
 # ## The idea in two lines
 #
 # Backpropagation sends one number back to each unit, a derivative. MPLP sends a vector, and two learned functions say what it means: `g`
-# makes the messages, `f` turns them into updates. For the weight from unit $i$ to unit $j$, which saw the input $x_i$ and remembers $h$,
+# makes the messages, `f` turns them into updates. For the weight from unit $i$ to unit $j$, which saw the input $x_i$ and holds $h$, its own
+# value and a memory,
 #
 # $$
-# m_i = g(m_j, x_i, h), \qquad \Delta w_{ij} = f(m_j, x_i, h).
+# \begin{aligned}
+# m_i &= g(m_j, x_i, h), \\
+# \Delta w_{ij} &= f(m_j, x_i, h).
+# \end{aligned}
 # $$
 #
 # `f` and `g` are found by **meta-training**: let a network learn with them for a few steps, see how good it has become, improve them, repeat.
@@ -117,12 +121,16 @@ Markdown(f"""
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |
 #
-# ## Six lines
+# ## In code
 #
-# A whole network that learns by messages; to install the package: `pip install mplp_lite-0.1.0-py3-none-any.whl`, a file that
+# A whole network that learns by messages. To install the package: `pip install mplp_lite-0.1.0-py3-none-any.whl`, a file that
 # [Install and run](install.md) hands out.
 
 # %%
+import jax
+
+import mplp_lite as mplp
+
 net = mplp.mlp(1, 20, 20, 1, activation="relu", loss="l2")
 protocol = mplp.Protocol(net, mplp.GRU(message=8, hidden=15))
 rule = mplp.load_pretrained("sinusoid", protocol)

@@ -197,9 +197,9 @@ print("stored", [kept.shape for kept in fired.stored])
 #
 # The other nodes of our network mind their own unit $u$ alone. A bias sends $y_u = x_u + b_u$, an activation sends
 # $y_u = \operatorname{fn}(x_u)$; both store $x_u$. The package knows four activations by name: `relu`, `sigmoid`, `tanh` and
-# `step`, which is 1 above zero and 0 elsewhere. The paper trains networks with ReLU and with sigmoid. In one experiment it then
-# replaces the sigmoid by a step, through which backpropagation would send nothing but zeros, and its rule still works (though the
-# authors advise not to read too much into that).
+# `step`, which is 1 above zero and 0 elsewhere. The paper trains networks with ReLU and with sigmoid. In section 4.2 it then
+# replaces the sigmoid by a step, through which backpropagation would send nothing but zeros, and its rule still works (though
+# section 5 advises not to read too much into that).
 #
 # To run a whole layered network, we fire its bundles from left to right. The loss takes two inputs, prediction and target.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 2 · Arrows
 #
-# *Reading: about 25 minutes. Running: about 15 seconds on two CPU cores. You need: [chapter 1](01_nodes.ipynb), Python with
+# *Reading: about 25 minutes. Running: about 20 seconds on two CPU cores. You need: [chapter 1](01_nodes.ipynb), Python with
 # NumPy.*
 #
 # In chapter 1 each synapse, bias, activation and loss became a node that computes, sends on, and keeps what it saw. Now something
@@ -63,16 +63,8 @@ np.set_printoptions(precision=3, suppress=True)
 # %% [markdown]
 # ## Nodes with a state, arrows with a job
 #
-# > **The paper, appendix A.** The network is a directed multigraph. A node has a state, in which anything may be kept. An arrow
-# > takes the state of the node it leaves, may change it, and puts a message into the state of the node it enters. That node may
-# > process the message at once, by an arrow that fires next, or store it for later. What is fixed when the graph is built is how
-# > the messages that a node receives map to the inputs of the arrows that leave it. The order in which arrows fire is arbitrary. For
-# > ordinary networks the authors imitate the usual two passes: forward arrows in sequence up to the loss, then backward arrows in
-# > the reverse sequence. Two nodes may be joined by more than one arrow, and a reflexive arrow, from a node to itself, lets a node
-# > update its state with no input from outside.
-#
-# Here it is for the 1-3-1 network of chapter 1, one box per bundle. Neighbours are joined twice, once in each direction. The
-# numbers say when each arrow fires, in the ordinary order.
+# Here is the 1-3-1 network of chapter 1 once more, one box per bundle. Neighbours are joined twice, once in each direction. The
+# numbers are the **ordinary order**: everything forward, then everything back.
 
 # %% mystnb={"image": {"alt": "Seven boxes in a row, x, W1, b1, relu1, W2, b2, loss, and y below the loss. Solid arrows 1 to 7 run forward, dotted arrow 8 is a loop at the loss, dashed arrows 9 to 15 run back from the loss to y and to x"}} tags=["hide-input"]
 net = mplp.mlp(1, 3, 1, activation="relu", loss="l2")
@@ -83,7 +75,15 @@ with plots.style():
     plt.show()
 
 # %% [markdown]
-# <small>**Figure 2.1.** The 1-3-1 network as a directed multigraph of bundles. Numbers: the ordinary order, in which each arrow fires once.</small>
+# <small>**Figure 2.1.** The 1-3-1 network as a directed multigraph of bundles. Numbers: when each arrow fires.</small>
+#
+# > **The paper, appendix A.** The network is a directed multigraph. A node has a state, in which anything may be kept. An arrow
+# > takes the state of the node it leaves, may change it, and puts a message into the state of the node it enters. That node may
+# > process the message at once, by an arrow that fires next, or store it for later. What is fixed when the graph is built is how
+# > the messages that a node receives map to the inputs of the arrows that leave it. The order in which arrows fire is arbitrary. For
+# > ordinary networks the authors imitate the usual two passes: forward arrows in sequence up to the loss, then backward arrows in
+# > the reverse sequence. Two nodes may be joined by more than one arrow, and a reflexive arrow, from a node to itself, lets a node
+# > update its state with no input from outside.
 #
 # Arrow 8, the **seed**, starts the way back. In the paper the loss's first message, its value, is passed in from outside (eq. 2).
 # That a reflexive arrow brings it is our reading: so it has a place in the order like all others.
@@ -262,11 +262,12 @@ p = random_parameters(net, jax.random.key(39))
 states = new_states(net, p, x=[0.8], y=[-0.5])
 log = walk_by_hand(states, order)
 
-print("loss              ", states["loss", 0]["output"])
+moved = states["W2", 1, 0]["parameter"] - float(p["W2"][1, 0])
+print(f"loss               {states['loss', 0]['output']:.3f}")
 print("loss says to b2   ", states["loss", 0]["reply"])
 print("b2 says           ", states["b2", 0]["reply"])
 print("W2 1,0 says       ", states["W2", 1, 0]["reply"])
-print("W2 1,0 moved by   ", states["W2", 1, 0]["parameter"] - float(p["W2"][1, 0]))
+print(f"W2 1,0 moved by    {moved:.3f}")
 print("messages at input ", len(states["x", 0]["messages"]))
 
 # %% [markdown]
@@ -431,12 +432,12 @@ example = jnp.array([[0.8]]), jnp.array([[-0.5]])  # a batch of one
 bundled = walk(net, net.order, bundle_states(net, p, *example), learn)
 print("b2 says          ", bundled["b2"].reply[0, 0])
 print("W2 1,0 says      ", bundled["W2"].seen["said"][0, 1, 0])
-print("W2 1,0 moved by  ", bundled["W2"].parameter[1, 0] - p["W2"][1, 0])
+moved = bundled["W2"].parameter[1, 0] - p["W2"][1, 0]
+print(f"W2 1,0 moved by   {moved:.3f}")
 
 # %% [markdown]
-# These are the numbers of our own engine.
-#
-# Checked against the package: every reply and parameter of the single nodes, also for a wider network and for a batch.
+# These are the numbers of our own engine. Checked against the package: every reply and parameter of the single nodes, also for a
+# wider network and for a batch.
 
 # %% tags=["hide-input"]
 def assert_equal(by_hand, bundled):
@@ -590,12 +591,11 @@ for name, graph in {"stored": skipping, "at once": at_once}.items():
 #
 # ### Forward once, backward twice
 #
-# Ordinarily, one way forward is followed by one way back. Now we append the way back to the order once more. The second time,
-# no node fires, for there are no new inputs. So each still has stored what it saw on the one way forward, and the loss seeds the
-# same number again. But parameters have changed since; nodes read these too, and so they speak differently.
+# Must one way forward be followed by just one way back? A node might have more to say once those after it have changed. So we append
+# the way back to the order once more. The second time no node fires, for there are no new inputs: each still has stored what it saw,
+# and the loss seeds the same number again. But nodes read their parameters too, these have changed, and so they speak differently.
 #
-# Two whole steps are another thing: in the second, every node fires anew, with the changed parameters, and what it stored changes
-# too.
+# Two whole steps are another thing: in the second, every node fires anew, and what it stored changes too.
 
 # %%
 way_back = net.order[len(net.forward) :]

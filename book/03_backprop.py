@@ -216,7 +216,7 @@ for aggregate, expected in (("sum", sent), ("mean", sent / 4)):
     assert np.allclose(op.collect(answers)[..., 0], expected, atol=1e-6)
 
 # %% [markdown]
-# From here on, networks are built with `aggregate="sum"`. It also holds where one node feeds several others.
+# From here on, networks are built with `aggregate="sum"`, which also holds where one node feeds several others.
 #
 # ## A learner
 #
@@ -330,7 +330,7 @@ print("loops:   ", sent[0, :3], 0.1 * update[0, :3])
 print("protocol:", trail["W2"]["message"][0, :3, 0], trail["W2"]["delta"][0, :3])
 
 # %% [markdown]
-# These are the first three numbers of each. Checked for all of them:
+# These are the first three messages of the first example, and the first three changes. Checked for all of them:
 
 # %% tags=["hide-input"]
 assert np.allclose(sent, trail["W2"]["message"][..., 0], atol=1e-6)
@@ -401,7 +401,7 @@ print(f"the two differ by at most {furthest(ours, theirs):.0e}")
 
 # %% [markdown]
 # After a hundred steps the two agree to six decimals, about as well as float32 can tell. Nobody differentiated the *network* for
-# our side. Each node knew its own derivative, which is a line on paper, and the graph did the rest. Checked:
+# our side. Each node knew its own derivative, one line of algebra, and the graph did the rest. Checked:
 
 # %% tags=["hide-input"]
 assert furthest(ours, theirs) < 1e-5 < 0.1 < furthest(prior, theirs)

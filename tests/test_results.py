@@ -88,6 +88,14 @@ def test_the_columns_of_the_limits_are_the_rule_the_authors_and_adam():
             assert (first, second, third[:5], runs) == ("MPLP", "authors' MPLP", "Adam ", 20)
 
 
+def test_the_front_of_the_readme_has_numbers_of_its_tables():
+    """The rule after five steps and after twenty; between them the mean curve."""
+    steps, longer = losses_by_step(), longer_losses()
+    rule, curve = steps["MPLP"][-1].partition(" ")[0], steps["the family's mean curve"][0]
+    rows = re.findall(r"^\| .* \| ([\d.,]+) \|$", README.partition("| | loss |")[2].partition("\n\n")[0], re.MULTILINE)
+    assert rows == [rule, curve, longer["MPLP"][-1]] and f"{float(steps['MPLP'][0]):.4f} before the first step" in PROSE
+
+
 @pytest.mark.parametrize("found", [RESULTS, DIGITS], ids=["sinusoid", "mnist"])
 def test_the_readme_says_how_soon_a_full_batch_is_as_good(found):
     quarter, half, three = found["full_batch"]["steps_to_the_rule"]["quartiles"]

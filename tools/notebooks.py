@@ -175,9 +175,12 @@ def stale(nb, root: Path, quick_will_do: bool = False) -> str | None:
 
 
 def execute(nb, folder: Path) -> None:
-    """Run all cells in `folder`, without progress bars and XLA's alarms about slow machines, as long as it takes."""
+    """Run all cells in `folder`, without progress bars and XLA's alarms about slow machines, as long as it takes.
+
+    What a cell prints is one piece, however slowly it came.
+    """
     options = {"timeout": None, "kernel_name": "python3", "record_timing": False, "extra_arguments": ["--log-level=ERROR"]}
-    client = NotebookClient(nb, resources={"metadata": {"path": str(folder)}}, **options)
+    client = NotebookClient(nb, resources={"metadata": {"path": str(folder)}}, coalesce_streams=True, **options)
     client.execute(env=os.environ | {"TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"})
 
 

@@ -7,13 +7,12 @@ from tempfile import TemporaryDirectory
 
 import jax
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 from ..evaluate import Run, inner_run
 from ..protocol import Protocol, Rule, Trail
 from ..tasks import Episode
-from . import graphs, plots
+from . import graphs, messages, plots
 
 HOLD, END = 4, 20
 SIZE, DPI = (8.6, 5.2), 92
@@ -85,11 +84,8 @@ def _draw(top, bottom, protocol, names, run, trails, episode, step, direction, p
 
 
 def _draw_message(axes, channels, place):
-    """The channels of one message as a row of coloured squares at a node's place."""
-    channels = np.asarray(channels)
-    offsets = (np.arange(len(channels)) - (len(channels) - 1) / 2) * 0.22
-    look = {"cmap": "PuOr", "vmin": -1, "vmax": 1, "marker": "s", "s": 190, "edgecolors": plots.INK}
-    axes.scatter(place + offsets, np.full(len(channels), -0.62), c=channels, **look)
+    """The channels of one message at a node's place."""
+    messages.draw_channels(axes, place, -0.62, channels, 0.22, 0.28)
 
 
 def _as_gif(play, fps):

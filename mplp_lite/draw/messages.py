@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -114,7 +115,7 @@ def _draw_stage(axes, graph, at, title, sent):
             arrow = {"arrowstyle": "-|>", "color": EVAL, "linewidth": 1.4, "shrinkA": 7, "shrinkB": 7}
             axes.annotate("", at[target], at[source], arrowprops=arrow)
         x, y = at[target if hit.count(target) == 1 else source]
-        squares = _draw_channels(axes, x, y + 0.46, message, 0.23, 0.3)
+        squares = draw_channels(axes, x, y + 0.46, message, 0.23, 0.3)
     xs, ys = zip(*at.values(), strict=True)
     axes.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.85, max(ys) + 1.2))
     axes.text(min(xs) - 0.5, max(ys) + 0.8, title, fontsize=10)
@@ -135,7 +136,9 @@ def _draw_network(axes, graph, at, hit):
         axes.text(x, y - 0.36, bundle, ha="center", va="top", fontsize=9, color="#444444")
 
 
-def _draw_channels(axes, x, y, values, width, height=None, alpha=1.0):
+def draw_channels(
+    axes: Axes, x: float, y: float, values: np.ndarray, width: float, height: float | None = None, alpha: float = 1.0
+) -> QuadMesh:
     """Numbers as a row of coloured squares around a point; `width` of each."""
     values, height = np.asarray(values, float), width if height is None else height
     edges = x + width * (np.arange(len(values) + 1) - len(values) / 2)
@@ -186,7 +189,7 @@ def _draw_block(axes, corner, title, groups, full):
         for group, width in zip(groups, widths, strict=True):
             own = i < group.shape[1] and j < group.shape[2]
             values = group[0, i % group.shape[1], j % group.shape[2]]
-            _draw_channels(axes, x + width / 2, top - ROW * (i + 0.5), values, SIDE, alpha=1 if own else 0.3)
+            draw_channels(axes, x + width / 2, top - ROW * (i + 0.5), values, SIDE, alpha=1 if own else 0.3)
             x += width + PAD
     _name_axes(axes, corner, rows, cols, cell)
     axes.text(left, top + SHEET[1] * (sheets - 1) + 0.08, title, fontsize=10, va="bottom", linespacing=1.25)
