@@ -78,7 +78,8 @@ browser: $(INSTALLED)  ## open every built page in a headless browser, or PAGE=N
 bench: $(INSTALLED)  ## speed, on this machine; AUTHORS=FOLDER: in turns with the authors' code (their package mplp lies in FOLDER)
 	@$(BIN)/python benchmarks/meta_step.py $(if $(AUTHORS),--authors $(AUTHORS))
 
-results: $(INSTALLED)  ## which results files are missing or stale, and what makes them
+results: $(INSTALLED)  ## write the README's tables anew; which results files are missing or stale, and what makes them
+	@$(BIN)/python tools/readme.py
 	@$(BIN)/python tools/results.py || true  # something to do is no error
 
 picture: $(INSTALLED)  ## draw the README's picture again

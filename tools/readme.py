@@ -1,0 +1,115 @@
+"""The README's tables, written anew from the results files: `make results`.
+
+A table is found by the beginning of its head; its head and all around it stay as they are.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+Rows = Iterator[tuple[str, ...]]
+STEPS_LET_ON = (5, 8, 10, 12, 15, 20)
+CASES = {"LeCun weights": "LeCun", "step activation": "step", "relu activation": "relu", "784-100-10 at 28x28": "784-100-10"}
+
+
+def read(name: str) -> dict[str, Any]:
+    """What a results file holds."""
+    return json.loads((ROOT / "results" / f"{name}.json").read_text())
+
+
+def _small(value):
+    """A loss, its digits where they say something."""
+    return f"{value:.5f}" if value >= 0.00001 else f"{value:.1e}"
+
+
+def losses_by_step() -> Rows:
+    """Sinusoids: means by step, and the deviation after the last."""
+    found = read("sinusoid")
+    for method, losses in {**found["methods"], **found["ceilings"]}.items():
+        *means, last = map(_small, losses["eval_loss"]["mean"])
+        yield method, *means, f"{last} ± {_small(losses['eval_loss']['sd'][-1])}"
+
+
+def longer_losses() -> Rows:
+    """Sinusoids: means of longer runs."""
+    case = read("sinusoid")["limits"]["longer"]
+    for method, losses in case["methods"].items():
+        values = [losses["eval_loss"]["mean"][case["steps"].index(step)] for step in STEPS_LET_ON]
+        yield method, *(f"{value:.4f}" if value < 1 else f"{value:,.0f}" for value in values)
+
+
+def _per_cent(found, place=-1):
+    return f"{100 * found['mean'][place]:.1f} ± {100 * found['sd'][place]:.1f}"
+
+
+def accuracies_by_step() -> Rows:
+    """Digits: means by step; deviations after the last one, on all test images and on 100."""
+    for method, found in read("mnist")["methods"].items():
+        means = [_per_cent(found["accuracy"], step).partition(" ")[0] for step in (0, 4, 8, 12, 16)]
+        yield method, *means, _per_cent(found["accuracy"]), _per_cent(found["accuracy_on_100"]) if "accuracy_on_100" in found else "-"
+
+
+def ceilings() -> Rows:
+    """Digits: what methods without a network make of the same images."""
+    for method, found in read("mnist")["ceilings"].items():
+        yield method, _per_cent(found["accuracy"])
+
+
+def accuracies_elsewhere() -> Rows:
+    """Digits: of the rule, of the authors', of the best Adam, case by case."""
+    cases = read("mnist")["limits"]
+    longer = {f"{step} steps": ("longer", cases["longer"]["steps"].index(step)) for step in (20, 50, 100)}
+    for row, (case, place) in {**longer, **{row: (case, -1) for row, case in CASES.items()}}.items():
+        yield row, *(_per_cent(found["accuracy"], place) for found in cases[case]["methods"].values())
+
+
+def speeds() -> Rows:
+    """Seconds per meta-step, machine by machine."""
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        for name, found in json.loads(path.read_text())["recipes"].items():
+            authors = (f"{found['authors_s'][1]:.3f}", f"{found['ratio'][1]:.2f}") if "ratio" in found else ("-", "-")
+            label = f"`{name}`" + (", AVX2" if path.stem.endswith("avx2") else "")
+            cells = (authors[0], f"{found['meta_step_s'][1]:.3f}", authors[1], f"{found['limit_s']:.3f}", str(found["peak_mib_running"]))
+            yield label, str(found["outer_batch"]), *cells
+
+
+TABLES: dict[str, Callable[[], Rows]] = {
+    "| after ... inner steps | 0 | 1 |": losses_by_step,
+    "| let run on, after ... inner steps | 5 |": longer_losses,
+    "| after ... inner steps | 0 | 4 |": accuracies_by_step,
+    "| all 160 images at once, no network |": ceilings,
+    "| digits | MPLP |": accuracies_elsewhere,
+    "| recipe | tasks |": speeds,
+}
+
+
+def written(text: str) -> str:
+    """The README with its tables as the results files have them.
+
+    Raises:
+        ValueError: if a table is missing.
+    """
+    for head, rows in TABLES.items():
+        table = re.compile(rf"({re.escape(head)}[^\n]*\n\|[-|]+\|\n)((?:\|[^\n]*\n)*)")
+        if len(table.findall(text)) != 1:
+            raise ValueError(f"The README has no table that begins with {head!r}, or several; put it back.")
+        lines = "".join(f"| {' | '.join(row)} |\n" for row in rows())
+        text = table.sub(lambda found, lines=lines: found[1] + lines, text)
+    return text
+
+
+def main() -> None:
+    """Writes the tables."""
+    before = README.read_text()
+    after = written(before)
+    README.write_text(after)
+    print("the README's tables are as they were" if after == before else "the README's tables have been written anew")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
