@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 4 · Learners
 #
-# *Reading: about 25 minutes. Running: about a minute on two CPU cores. You need: chapters [1](01_nodes.ipynb) to
+# *Reading: about 25 minutes. Running: about half a minute on two CPU cores. You need: chapters [1](01_nodes.ipynb) to
 # [3](03_backprop.ipynb).*
 #
 # A message has arrived at a synapse. What now? Two functions decide: `f` says how the weight shall change, and `g` what the
@@ -188,12 +188,11 @@ numbers = {"f": packed(f_layers), "g": packed(g_layers)}
 thought = stateless.apply({"params": numbers}, layer, reads, None)
 
 print("reads:", *(piece.shape for piece in reads))
-print("loops:  ", updates[0], messages[0, 0])
-print("package:", thought.update[0], thought.message[0, 0])
+print("loops:  ", updates[0].round(4), messages[0, 0].round(4))
+print("package:", thought.update[0].round(4), thought.message[0, 0].round(4))
 
 # %% [markdown]
-# These are the updates of the first input's two synapses, and the message to it in the first example. Checked against the
-# package, for all of them:
+# These are the updates of the first input's two synapses, and the message to it in the first example. Checked for all of them:
 
 # %% tags=["hide-input"]
 np.testing.assert_allclose(thought.update, updates, atol=1e-5)
@@ -366,7 +365,7 @@ print("message", thought.message.shape)
 # carry is not quite a velocity even then. The factor $1 - u$ and the tanh would have to be out of the way, too. (Where numbers
 # are small the tanh hardly matters, and a factor is made good by the scale.)
 #
-# This is the "autoregressive behavior" that the paper grants to gradient descent, and that chapter 3 left out. A detail makes
+# This is the "autoregressive behavior" that the paper (section 1) grants to gradient descent, and that chapter 3 left out. A detail makes
 # the fit exact. An optimizer keeps one velocity per weight and feeds it the mean over the batch. Here there is one carry per
 # weight *and batch slot*, and the mean is taken at the end. One synapse over four steps, with three slots:
 
@@ -481,11 +480,12 @@ def run(rule, scale):
 
 
 before = look(start)
+print("loss after twenty steps, rule by rule")
 seen = {}
 for scale in (0.01, 1.0):
     seen[scale] = np.stack([run(rule, scale) for rule in rules])  # (rules, steps, 3)
     ends = " ".join(f"{loss:.3g}" for loss in seen[scale][:, -1, 0])
-    print(f"scale {scale:4}: {ends}")
+    print(f"scale {scale:<5}{ends}")
 print(f"before learning: {before[0]:.3g}")
 
 # %% mystnb={"image": {"alt": "Left, eight flat blue lines at the first loss, and eight orange lines that climb far above it. Right, blue lines that hardly move, orange lines that fan out up and down over several orders of magnitude"}} tags=["hide-input"]
@@ -505,7 +505,7 @@ assert (rules[0].learners["W1"]["u_c"]["b"] == -1).all()  # a fresh update gate
 quiet, loud = seen[0.01], seen[1.0]
 assert (abs(quiet[:, -1, 0] / before[0] - 1) < 0.05).all()  # nothing happens
 assert (loud[:, -1, 0] > 1.5 * before[0]).all()  # all end worse
-assert loud[..., 0].max() > 100 * before[0]  # one runs far
+assert loud[..., 0].max() > 1000 * before[0]  # one runs far
 assert loud[..., 1].max() > 10 * before[1] > 20 * loud[..., 1].min()  # up and down
 largest = max(values[..., 2].max() for values in seen.values())
 print(f"largest number in any carry: {largest:.3f}")

@@ -81,8 +81,8 @@ if not machines:
 Markdown("\n\n".join(map(speed.ratios, machines)))
 
 # %% [markdown]
-# The sinusoids run faster here, also where a core is lost to something else. The digits are level, and with a core lost a little
-# behind.
+# The sinusoids run faster here, also where a core is lost to something else. The digits are about level, and with a core lost a
+# little behind.
 #
 # ## Beside the machine
 #

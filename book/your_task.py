@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Use it in your own notebook
 #
-# *Reading: about 20 minutes. Running: about six on two CPU cores, most of them meta-training. You need: what a node, an arrow, a
+# *Reading: about 20 minutes. Running: about 6 minutes on two CPU cores, most of it meta-training. You need: what a node, an arrow, a
 # message and an inner step are ([MPLP on one page](00_one_page.ipynb) is enough).*
 #
 # The chapters so far teach the paper's rules on the paper's tasks. This page is about *your* task. It takes a small table from
@@ -122,7 +122,7 @@ print(f"{metric['name']}: {metric['mean']:.3f} over {metric['runs']} runs")
 # - `GRU(message=4, hidden=7, widths=(16, 8))` is a smaller learner than the paper's. `first_scale` is how large updates are at
 #   first. It is meta-trained like all else, but from a value that is far off that takes long.
 # - `sharing="learners"`: all weights have one learner between them, all biases another.
-# - `hint=0.3`: the meta-loss looks 30 % at each inner step and 70 % at the end of the run.
+# - `hint=0.3`: 30 % of the meta-loss look at the inner steps on the way, 70 % at the end of the run.
 # - `normalize_per_tensor` and `clip` are the two precautions of [chapter 6](06_meta_loop.ipynb); keep them.
 #
 # <div class="aside">
@@ -280,8 +280,8 @@ with plots.style():
 # <small>**Figure 2.** Accuracy on the rows that were put away, while learning from forty wines: mean of 100 runs, and two standard
 # errors either way. Rates chosen on training rows.</small>
 #
-# All runs draw the same rows and (by prior) the same weights, run by run, so differences can be taken in pairs, which is sharper
-# than comparing two means:
+# Run by run all draw the same rows, and with the same kind of prior the same weights. So differences can be taken in pairs, which
+# is sharper than comparing two means:
 
 # %%
 print("points by which MPLP is ahead after 1, 2, 3, 4 and 5 steps, of")
