@@ -519,7 +519,7 @@ def nudged_loss(nudges, parameters, x, y):
 
 @jax.jit
 @partial(jax.vmap, in_axes=(None, 0, 0))
-def listen(rule, key, episode):  # -> (steps, b, i, m) by speaker, (steps, b, i) by hearer
+def listen(rule, key, episode):  # -> messages by speaker, derivatives by hearer
     def step(states, batch):
         taught, speaks = states
         zeros = {n: jnp.zeros((10, net.node(n).op.units)) for n in ways.values()}
@@ -587,7 +587,7 @@ plt.show()
 # Only before that, in step 1, do messages hold what the error does not (0.36 against 0.00).
 #
 # The first hidden layer is another matter. What `W2` and `relu1` say in step 2 holds 0.49 and 0.40 of the gradient, where the
-# error has 0.15 and 0.01, and an untrained rule has nothing. Nobody asked for that; it came with meta-training. In step 1
+# error has 0.15 and 0.01, and an untrained rule has nothing. Nobody asked the rule for gradients; this came with meta-training. In step 1
 # nothing of it has got so far (0.01), and by step 5 little is left.
 #
 # What this does not show: that a node *uses* what can be read from its message; what the rest of the eight numbers is for; what
