@@ -1,15 +1,14 @@
 # %% [markdown]
 # # 7 · Sinusoids from random priors
 #
-# *Reading: about 25 minutes. Running: about four minutes on two CPU cores. You need: [learners](04_learners.ipynb),
+# *Reading: about 25 minutes. Running: about five minutes on two CPU cores. You need: [learners](04_learners.ipynb),
 # [normalization](05_normalization.ipynb) and the [meta-loop](06_meta_loop.ipynb), chapters 4 to 6.*
 #
 # A small network starts from random weights and sees fifty points of a sinusoid, ten at a time. Five steps later it lies on
 # the curve. No gradient is computed on the way: every weight, bias and activation decides by itself what to change, from
 # messages that its neighbours send back. **How** to decide was learned beforehand, on other sinusoids.
 #
-# This is Experiment 4.1.1 of the paper, and the first time in this book that a whole rule is put to the test. You will see what
-# five steps do: they bring the loss down to a fiftieth, where five steps of gradient descent, from any usual start and at the
+# This is Experiment 4.1.1 of the paper, at full size. You will see what five steps do: they bring the loss down to a fiftieth, where five steps of gradient descent, from any usual start and at the
 # best of many rates, bring next to nothing. And you will see what they do *not* do. The sinusoids are new to the network, but
 # not to the rule: they come from a family that two numbers describe. A sixth step no longer helps, fifteen do great damage,
 # and on sinusoids of twice the frequency five steps make the network worse than it was.
@@ -20,6 +19,7 @@
 # - put the network, its learners and a trained rule together from the parts of the chapters before;
 # - watch the first minutes of meta-training, here and now, and see how far they get;
 # - remake the paper's Figure 2, and count the gradient steps that reach the same loss;
+# - listen in on the messages: how much of the gradient is in them?
 # - go out on all sides, to where the rule stops working.
 
 # %% tags=["skip-execution", "nbval-skip", "remove-cell"]
@@ -54,7 +54,7 @@ import numpy as np
 
 import mplp_lite as mplp
 from mplp_lite import evaluate, notebook
-from mplp_lite.draw import graphs, limits, plots, shapes
+from mplp_lite.draw import carried, graphs, limits, plots, shapes
 from mplp_lite.run.folder import read_curve
 from mplp_lite.run.trainer import Trainer
 
@@ -117,7 +117,7 @@ print(f"eval loss of the best a, b: {((first.y_held_out - curve) ** 2).mean() / 
 # ## Three yardsticks
 #
 # A loss means something only beside others. All losses on this page are the paper's $\tfrac12 (t - p)^2$ per point, with target $t$
-# and prediction $p$, averaged over the curve: the **eval loss**. Two yardsticks need no learning at all: always answer 0, as a
+# and prediction $p$ (no phase here), averaged over the curve: the **eval loss**. Two yardsticks need no learning at all: always answer 0, as a
 # fresh network practically does; and always answer with the average of all sinusoids, $0.3 \cdot \tfrac{2}{\pi} \cos x$, the grey
 # line above.
 
@@ -135,7 +135,7 @@ for name, level in levels.items():
 #
 # The third is gradient descent. The network is a 1-20-20-1 perceptron with ReLU.
 #
-# > **The paper, section 4.1.1, footnotes 4 and 5.** Weights start from a normal distribution with a standard deviation of 0.05,
+# > **The paper, footnotes 4 and 5.** Weights start from a normal distribution with a standard deviation of 0.05,
 # > biases from zero. The rival is Adam with the usual settings, at a learning rate of 0.01, the best that was found.
 #
 # So weights start from $\mathcal N(0, 0.05^2)$, which is unusually small, and hard for gradients: from tiny weights, the signal
@@ -175,7 +175,7 @@ rivals = {"Adam 0.01": mplp.baselines.adam(net, 0.01), best_name: best_adam}
 for name, network in rivals.items():
     adam[name] = evaluate.sinusoid_runs(network, None, task, key, many)
     means = " ".join(f"{loss:.4f}" for loss in adam[name].eval_loss.mean(0))
-    print(f"{name}, after 0..5 steps: {means}")
+    print(f"{name}, after 0 to 5 steps: {means}")
 
 losses_at_end = [float(runs.eval_loss[:, -1].mean()) for runs in adam.values()]
 assert min(losses_at_end) > remembered
@@ -256,8 +256,8 @@ for name in ("loss", "b3", "W3", "relu2"):
     print(f"{name:6} message {str(message):12} delta {delta}")
 
 # %% [markdown]
-# Ten examples, one message of eight numbers for each unit. (The authors' published rule has as many meta-parameters, 115,023. The paper
-# itself gives no number.)
+# Ten examples, one message of eight numbers for each unit. (The authors' published rule has as many meta-parameters. The paper
+# gives no number.)
 #
 # Before a learner reads, a **standardizer** brings every piece to about the same size, by fixed numbers that were measured once, before
 # meta-training (chapter 5):
@@ -276,7 +276,7 @@ by_hand = state.carries["b3"][..., 0].mean(axis=0)  # (10, 1) -> (1,)
 by_hand = (by_hand - shipped.statistics["b3"].out_mean) * shipped.scales["b3"]
 assert jnp.allclose(by_hand, trail["b3"]["delta"], atol=1e-6)
 assert count == 115_023
-print("delta of b3:", by_hand)
+print("delta of b3:", by_hand.round(4))
 
 # %% [markdown]
 # ## Meta-training, live
@@ -302,10 +302,10 @@ paper = {
 }
 recipe = mplp.recipes.find("sinusoid")
 published = mplp.recipes.find("sinusoid-as-published")
-print(f"{'':20} {'paper':18} {'published code':15} ours")
+print(f"{'':20} {'paper':19} {'published code':15} ours")
 for field, says in paper.items():
     theirs, ours = getattr(published, field), getattr(recipe, field)
-    print(f"{field:20} {says:18} {theirs:<15,.6g} {ours:,.6g}")
+    print(f"{field:20} {says:19} {theirs:<15,.6g} {ours:,.6g}")
 
 # %% tags=["hide-input"]
 names = ("name", "section", "warmup", *paper)
@@ -366,7 +366,7 @@ assert judged["trained here"] < nothing or notebook.is_quick()  # too short for 
 #
 # ## The shipped rule
 #
-# The rule that comes with the package is the outcome of all 14,000 meta-steps. That takes more than an hour on two busy
+# The rule that comes with the package is the outcome of all 14,000 meta-steps. That takes more than an hour on two
 # cores, so it is done beforehand, by one command that you can repeat: `python -m mplp_lite train sinusoid`. It leaves a
 # learning curve, a rule, and a card that says how it was made.
 
@@ -426,6 +426,7 @@ plt.show()
 for name, runs in {"MPLP": mplp_runs, **adam}.items():
     means = " ".join(f"{value:.5f}" for value in runs.eval_loss.mean(0))
     print(f"{name:10} {means} ± {runs.eval_loss[:, -1].std():.5f}")
+print("columns: mean after 0 to 5 steps, and the standard deviation of the last\n")
 
 mplp_loss = float(mplp_runs.eval_loss[:, -1].mean())
 print(f"below the average curve by a factor of {remembered / mplp_loss:.0f}")
@@ -470,8 +471,9 @@ start, rate = min(means, key=means.get)
 needed = steps_needed(rate, key, mplp_runs.eval_loss[:, -1], start)
 quarters = np.quantile(needed, (0.25, 0.5, 0.75))
 never = int((needed > longest).sum())
-print(f"Adam {rate:g}, start {start}: a quarter of the runs need at most", end=" ")
-print("{:.0f} steps, half {:.0f}, three quarters {:.0f}".format(*quarters))
+print(f"Adam {rate:g}, start {start}: steps that suffice for")
+for part, steps in zip(("a quarter", "half", "three quarters"), quarters):
+    print(f"{part:>16} of the runs {steps:5.0f}")
 print(f"not within {longest}: {never} of {many} runs")
 
 # %% [markdown]
@@ -479,7 +481,126 @@ print(f"not within {longest}: {never} of {many} runs")
 # and the best start of three. That is the honest size of the feat: **five steps of the rule are worth some eighty of a tuned
 # Adam that may look at everything again and again**. It saves steps, not data. Adam is less reliable, too: 7 of 100 runs do
 # not get there in a thousand steps. And the usual starts are slower here, by a factor of three and more in the mean.
+
+# %% [markdown]
+# ### What messages carry
 #
+# > **The paper, section 1.** No gradient is ever passed. Learners could imitate gradient descent as closely as one likes, but
+# > nothing limits them to that, or encourages it.
+#
+# So do they? Where a message of eight numbers arrives, backpropagation would bring *one*: the derivative of the example's loss
+# by the output that the message is about. How much of that one can be read off the eight? We ask in the simplest way, by a
+# **linear** fit (a ridge regression) for each node that speaks and each inner step, made on half of the test runs and judged on
+# the other half; then the halves swap. An $R^2$ of 1 means all of it, 0 no more than a constant tells.
+#
+# To compare with, we read the same derivatives from three other things: from the message of a wrong example; from the example's
+# error alone, prediction minus target, for which nobody has to think; and from what an untrained rule says in the very same networks.
+#
+# You will see that a good deal of the gradient is in the messages near the loss, where that is easy; that in the first hidden
+# layer they hold some of it that the error does not; and that they nowhere hold all.
+#
+# Messages are in the `trail` that `update` returns. For the derivatives we write the network down once more, and nudge the
+# output of every node by zero:
+
+
+# %%
+path = "loss b3 W3 relu2 b2 W2 relu1 b1 W1".split()
+ways = dict(zip(path, path[1:]))  # who speaks to whom
+
+
+def nudged_loss(nudges, parameters, x, y):
+    for k in "123":
+        x = x @ parameters[f"W{k}"] + nudges[f"W{k}"]
+        x = x + parameters[f"b{k}"] + nudges[f"b{k}"]
+        if k != "3":
+            x = jax.nn.relu(x) + nudges[f"relu{k}"]
+    return ((y - x) ** 2 / 2).sum()
+
+
+@jax.jit
+@partial(jax.vmap, in_axes=(None, 0, 0))
+def listen(rule, key, episode):  # -> messages by speaker, derivatives by hearer
+    def step(states, batch):
+        taught, speaks = states
+        zeros = {n: jnp.zeros((10, net.node(n).op.units)) for n in ways.values()}
+        wanted = jax.grad(nudged_loss)(zeros, taught.parameters, *batch)
+        speaks = speaks._replace(parameters=taught.parameters)
+        speaks, trail = protocol.update(rule, speaks, *batch)
+        taught, _ = protocol.update(shipped, taught, *batch)
+        return (taught, speaks), ({n: trail[n]["message"] for n in ways}, wanted)
+
+    begun = protocol.begin(protocol.prior(key), batch=10)
+    return jax.lax.scan(step, (begun, begun), (episode.xs, episode.ys))[1]
+
+
+# %% [markdown]
+# The regression itself is one line of numpy:
+
+
+# %%
+def rows_of(heard, wanted):  # one row per example and unit
+    rows = np.reshape(heard, (-1, heard.shape[-1])).astype(float)
+    return np.column_stack([rows, np.ones(len(rows))]), np.ravel(wanted)
+
+
+def readable(heard, wanted):  # (runs, b, i, m), (runs, b, i) -> R^2
+    halves, scores = [slice(many // 2), slice(many // 2, None)], []
+    for fitted, judged in (halves, halves[::-1]):
+        A, d = rows_of(heard[fitted], wanted[fitted])
+        w = np.linalg.solve(A.T @ A + 1e-6 * len(A) * np.eye(len(A.T)), A.T @ d)
+        A, d = rows_of(heard[judged], wanted[judged])
+        scores.append(1 - ((d - A @ w) ** 2).mean() / d.var())
+    return np.mean(scores)
+
+
+def by_place(heard, wanted):  # -> (steps, places)
+    pairs = [(heard[name], wanted[hearer]) for name, hearer in ways.items()]
+    return np.array([[readable(h[:, k], d[:, k]) for h, d in pairs] for k in range(5)])
+
+
+said, wanted = jax.tree.map(np.asarray, listen(shipped, draws[:, 1], tests))
+wrong = {name: np.roll(messages, 1, axis=2) for name, messages in said.items()}
+error = wanted["b3"][..., None]  # (runs, steps, b, 1, 1): of the prediction
+alone = {n: np.broadcast_to(error, (*wanted[ways[n]].shape, 1)) for n in ways}
+legible = {
+    "the shipped rule's messages": by_place(said, wanted),
+    "the error alone": by_place(alone, wanted),
+    "an untrained rule's messages": by_place(*listen(untrained, draws[:, 1], tests)),
+}
+control = by_place(wrong, wanted)
+for name, scores in legible.items():
+    print(f"{name:30}", *(f"{place:>5}" for place in ways))
+    for k in (0, 1, 4):
+        print(f"{f'step {k + 1}':>30}", *(f"{score:5.2f}" for score in scores[k]))
+print(f"wrong examples: {control.min():.2f} to {control.max():.2f}")
+
+# %% mystnb={"image": {"alt": "Three panels with eight places from loss down to b1 and a line for each of five inner steps. Left, lines start between 0.7 and 0.95 and fall; at W2 and relu1 step two is up again at nearly a half, and step one is at zero. Middle, the error alone: one at loss and b3, about 0.9 at W3 and 0.4 at relu2 and b2, zero further down; step one is at zero from W3 on. Right, the untrained rule: step one starts at 0.9 and falls to zero, all others are at zero throughout"}} tags=["hide-input"]
+carried.by_place(legible, list(ways), control)
+plt.show()
+
+# %% [markdown]
+# <small>**Figure 7.5.** How well the gradient of each example and unit can be read, by the node that speaks (from the loss downwards) and by inner step: $R^2$ on runs that the fit has not seen. Left: from the shipped rule's messages (grey: from those of a wrong example). Middle: from the example's error. Right: from what an untrained rule says in the same networks.</small>
+#
+# Near the loss most of the gradient is there (0.74 to 0.93), but there it *is* the error, which in the first step even an
+# untrained rule passes on. One layer down (column `W3`) the messages of step 2 reach 0.72, less than the error alone with its
+# 0.94: the first step has turned all weights of `W3` much the same way, so for every unit the gradient looks like the error.
+# Only before that, in step 1, do messages hold what the error does not (0.36 against 0.00).
+#
+# The first hidden layer is another matter. What `W2` and `relu1` say in step 2 holds 0.49 and 0.40 of the gradient, where the
+# error has 0.15 and 0.01, and an untrained rule has nothing. Nobody asked the rule for gradients; this came with meta-training. In step 1
+# nothing of it has got so far (0.01), and by step 5 little is left.
+#
+# What this does not show: that a node *uses* what can be read from its message; what the rest of the eight numbers is for; what
+# a cleverer reader would find. And it is one rule: another training may settle on another language.
+
+# %% tags=["hide-input"]
+if not notebook.is_quick():
+    trained, by_error, by_chance = (scores[1] for scores in legible.values())
+    assert trained[5] > 0.3 > by_error[5] and trained[6] > 0.3 > by_error[6]
+    assert trained[2] < by_error[2] and abs(control).max() < 0.1
+    assert abs(by_chance).max() < 0.1
+
+# %% [markdown]
 # ## Where it stops working
 #
 # The rule was trained on five steps, on batches of ten, from weights of about 0.05, on one family. We now leave each of these, one at a
@@ -510,7 +631,7 @@ limits.by_step(told, levels, trained=5)
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 7.5.** The shipped rule, let on after the five steps it was trained for. Mean and median over 100 runs, and Adam on the same batches.</small>
+# <small>**Figure 7.6.** The shipped rule, let on after the five steps it was trained for. Mean and median over 100 runs, and Adam on the same batches.</small>
 #
 # A sixth step neither helps nor harms. From the seventh on the rule undoes what it has done; after ten steps the loss is
 # fourteen times what it was, after eleven the mean is as bad as not learning, and after twenty its loss is above ten
@@ -607,7 +728,7 @@ limits.by_case(cases, rival=best_name)
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 7.6.** What five steps do outside of what the rule was trained for: median eval loss over 100 runs. Ring: before learning. Dot or square: after five steps of the rule. Cross: after five steps of Adam on the same points. On the right, in how many runs the rule has made the loss higher than it was.</small>
+# <small>**Figure 7.7.** What five steps do outside of what the rule was trained for: median eval loss over 100 runs. Ring: before learning. Dot or square: after five steps of the rule. Cross: after five steps of Adam on the same points. On the right, in how many runs the rule has made the loss higher than it was.</small>
 #
 # It **holds** under noise of 0.05, on a narrower range of inputs, and with five or twenty points per step (each time with a
 # state made for so many). It **fades** with noise of 0.2 and with the amplitude: at $A = 2$, four times the largest it knew,
@@ -616,7 +737,8 @@ plt.show()
 # It **makes things worse** on inputs from $[-8, 8]$ and $[5, 10]$, on sinusoids of twice the frequency (in every single run),
 # on a constant, and on a line in more than half of the runs. Phases from $\pi$ to $2 \pi$ are the family turned upside down.
 # There the median is far better, and yet a third of the runs end worse than they began. And where something simple would do,
-# the constant, the line, $|x|$, the slow sinusoid, **five plain steps of Adam are far better than the rule**.
+# the constant, the line, $|x|$, the slow sinusoid, **five plain steps of Adam are better than the rule**, by factors from two to
+# fifteen.
 #
 # Our reading: this rule is not a general way to learn that happens to be tried on sinusoids. Part of what it carries is the
 # family itself.
@@ -631,14 +753,15 @@ plt.show()
 usual = mplp.Protocol(mplp.baselines.started(net, "lecun"), learner, sharing="none")
 if not notebook.is_quick():
     runs = evaluate.sinusoid_runs(usual, shipped, task, key, many)
-    print("median after 0..5 steps:", np.median(runs.eval_loss, axis=0).round(1))
+    medians = " ".join(f"{loss:.1f}" for loss in np.median(runs.eval_loss, axis=0))
+    print("median loss after 0 to 5 steps:", medians)
 
 # %% [markdown]
 # > **The paper, sections 3.1.1 and 4.1.1.** MPLP is trained to adapt networks with arbitrary initial weights: each inner run starts from
 # > another random network.
 #
 # "Arbitrary" means other draws from the same narrow distribution. From larger weights the rule does not merely fail to help:
-# each step makes the network worse, by a factor of a thousand in five steps. Its standardizers expect weights of 0.05 and
+# each step makes the network worse, by a factor of nearly two thousand in five steps. Its standardizers expect weights of 0.05 and
 # what comes of them, and it has never met anything else.
 #
 # <div class="aside">
@@ -703,6 +826,7 @@ if not notebook.is_quick():
 #
 # - a rule that teaches a family of sinusoids in five steps without a gradient, far below the average curve, and a way to find it: a
 #   recipe, a `Trainer`, and for the long run `python -m mplp_lite train sinusoid`;
+# - messages that hold part of the gradient, most of it where it is easy to have;
 # - yardsticks that it had to beat: not learning, remembering, Adam from three starts at its best rate, with fifty points once and
 #   many times;
 # - its limits, in numbers: five steps, weights of about 0.05, inputs up to 5, and curves that look like its own;
