@@ -70,6 +70,14 @@ def test_the_readme_says_how_soon_a_full_batch_is_as_good(found):
     assert f"after {half:.0f} such steps (median; quartiles {quarter:.0f} and {three:.0f})" in PROSE
 
 
+def test_the_readme_says_what_a_meta_trained_adam_reaches():
+    """Each of three seeds; and it must go on saying that the rule is not ahead."""
+    (arm,) = json.loads((ROOT / "results" / "mnist-meta-adam.json").read_text())["arms"]
+    ends = [run["metric"]["mean"] for run in arm["runs"]]
+    assert "Adam reaches {:.1f}, {:.1f} and {:.1f} (three meta-seeds".format(*(100 * end for end in ends)) in PROSE
+    assert "It is not ahead of an Adam" in PROSE and min(ends) > DIGITS["methods"]["MPLP"]["accuracy"]["mean"][-1]
+
+
 def test_the_readme_says_what_larger_weights_do():
     first, *_, last = RESULTS["limits"]["LeCun"]["methods"]["MPLP"]["eval_loss"]["mean"]
     assert f"from {first:.2f} to {last:,.0f}" in PROSE

@@ -77,6 +77,7 @@ class Study(NamedTuple):
 RESULTS = {
     "sinusoid": Measured("sinusoid"),
     "mnist": Measured("mnist"),
+    "mnist-meta-adam": Study("mnist-meta-adam", "--seeds 3"),
     "sinusoid-short": Study("sinusoid", "--steps 4700 --seed 1 --seeds 3", ("steps=4700",)),
 }
 
