@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Use it in your own notebook
 #
-# *Reading: about 20 minutes. Running: about 6 minutes on two CPU cores, most of it meta-training. You need: what a node, an arrow, a
+# *Reading: about 20 minutes. Running: about four minutes on two CPU cores, most of it meta-training. You need: what a node, an arrow, a
 # message and an inner step are ([MPLP on one page](00_one_page.ipynb) is enough).*
 #
 # The chapters so far teach the paper's rules on the paper's tasks. This page is about *your* task. It takes a small table from
