@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 7 · Sinusoids from random priors
 #
-# *Reading: about 25 minutes. Running: about five minutes on two CPU cores. You need: [learners](04_learners.ipynb),
+# *Reading: about 30 minutes. Running: about five minutes on two CPU cores. You need: [learners](04_learners.ipynb),
 # [normalization](05_normalization.ipynb) and the [meta-loop](06_meta_loop.ipynb), chapters 4 to 6.*
 #
 # A small network starts from random weights and sees fifty points of a sinusoid, ten at a time. Five steps later it lies on
 # the curve. No gradient is computed on the way: every weight, bias and activation decides by itself what to change, from
 # messages that its neighbours send back. **How** to decide was learned beforehand, on other sinusoids.
 #
-# This is Experiment 4.1.1 of the paper, at full size. You will see what five steps do: they bring the loss down to a fiftieth, where five steps of gradient descent, from any usual start and at the
-# best of many rates, bring next to nothing. And you will see what they do *not* do. The sinusoids are new to the network, but
+# This is Experiment 4.1.1 of the paper, at full size. You will see what five steps do: they bring the loss down to a fiftieth,
+# where five steps of gradient descent, from any usual start and at the best of many rates, bring next to nothing. And you will see what they do *not* do. The sinusoids are new to the network, but
 # not to the rule: they come from a family that two numbers describe. A sixth step no longer helps, fifteen do great damage,
 # and on sinusoids of twice the frequency five steps make the network worse than it was.
 #

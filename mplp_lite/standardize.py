@@ -47,7 +47,7 @@ def _check_reads(reads):
 
 
 def measure(reads: tuple[Array, ...]) -> tuple[Array, Array]:
-    """`norm` and `mean_zeroer` of the pieces, `(pieces,)` each; a piece that hardly varies keeps norm 1.
+    """`norm` and `mean_zeroer` of the pieces, `(pieces,)` each; a piece that hardly varies, such as a single number, keeps norm 1.
 
     Raises:
         ValueError, TypeError: if `reads` is no tuple of at least one piece.
