@@ -12,7 +12,7 @@ from mplp_lite.run import loop, report
 from mplp_lite.run.experiment import Experiment
 
 PROTOCOL = Protocol(mlp(1, 1), Stateless())
-COMMANDS = ["train", "evaluate", "list", "verify"]
+COMMANDS = ["train", "evaluate", "study", "list", "verify"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
