@@ -171,7 +171,7 @@ def _evaluate(options):
 
 
 def _add_study(commands):
-    command = commands.add_parser("study", help="gather all finished runs below a folder: what differs, how each seed ended")
+    command = commands.add_parser("study", help="gather the finished runs below a folder")
     command.add_argument("folder", type=Path, help="what `train --out` was told")
     command.add_argument("--out", type=Path, help="the JSON file (default: results/FOLDER.json)")
     command.set_defaults(run=_study)

@@ -24,7 +24,8 @@ def test_help_of_each_command(command, capsys):
     assert output.out.startswith(f"usage: python -m mplp_lite {command}")
     options = {
         "train": "recipe --steps --seeds --out --set --grid --checkpoint-every --devices --hosts --host --coordinator".split(),
-        "evaluate": ["rule", "--runs", "--seed", "--out", "--published"],
+        "evaluate": ["rule", "--runs", "--seed", "--out", "--published", "--published-prior", "--beside"],
+        "study": ["folder", "--out"],
         "list": [],
         "verify": ["trace"],
     }
@@ -46,6 +47,7 @@ def test_help_lists_the_commands(capsys):
         (["nope"], "'nope'"),
         (["train"], "recipe"),
         (["evaluate"], "rule"),
+        (["study"], "folder"),
         (["verify"], "trace"),
         (["list", "more"], "more"),
         (["train", "sinusoid", "--nope"], "--nope"),
