@@ -70,6 +70,11 @@ def test_the_readme_says_how_soon_a_full_batch_is_as_good(found):
     assert f"after {half:.0f} such steps (median; quartiles {quarter:.0f} and {three:.0f})" in PROSE
 
 
+def test_the_readme_says_how_three_other_seeds_end():
+    (arm,) = json.loads((ROOT / "results" / "sinusoid-short.json").read_text())["arms"]
+    assert "end at {:.4f}, {:.4f} and {:.4f}".format(*(run["metric"]["mean"] for run in arm["runs"])) in PROSE
+
+
 def test_the_readme_says_what_a_meta_trained_adam_reaches():
     """Each of three seeds; and it must go on saying that the rule is not ahead."""
     (arm,) = json.loads((ROOT / "results" / "mnist-meta-adam.json").read_text())["arms"]
