@@ -16,7 +16,7 @@ RUNS = 20
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 POINTS = 21
 """Steps that are reported, at most."""
-LONGER = {"sinusoids": 4, "mnist": 5}
+LONGER = {"sinusoids": 10, "mnist": 5}
 """How many times as many steps as in meta-training."""
 
 

@@ -25,8 +25,8 @@ def momentum(graph: Graph, learning_rate: Any, start: str = "paper") -> Gradient
 
 
 def adagrad(graph: Graph, learning_rate: Any, start: str = "paper") -> GradientDescent:
-    """Adagrad; arguments as in `baselines.sgd`."""
-    return GradientDescent(graph, optax.adagrad(learning_rate), start)
+    """Adagrad, whose sums of squares start at 0; arguments as in `baselines.sgd`."""
+    return GradientDescent(graph, optax.adagrad(learning_rate, initial_accumulator_value=0.0), start)
 
 
 def rmsprop(graph: Graph, learning_rate: Any, start: str = "paper") -> GradientDescent:
