@@ -104,7 +104,7 @@ def test_full_batches_and_longer_runs_are_reported(evaluated):
     assert found["limits"].keys() == {"longer", "LeCun"}
     assert full["steps"] == [2, 20, 30] and len(full["eval_loss"]["mean"]) == 3 and full["method"].endswith("all 6 at once")
     assert len(full["steps_to_the_rule"]["quartiles"]) == 3 and 0 <= full["steps_to_the_rule"]["never"] <= 7
-    assert longer["steps"] == list(range(9)) and {"MPLP", "authors' MPLP"} < longer["methods"].keys() and len(longer["methods"]) == 3
+    assert longer["steps"] == list(range(21)) and {"MPLP", "authors' MPLP"} < longer["methods"].keys() and len(longer["methods"]) == 3
     for method in ("MPLP", "authors' MPLP"):
         np.testing.assert_allclose(
             longer["methods"][method]["eval_loss"]["mean"][0], found["methods"][method]["eval_loss"]["mean"][0], rtol=1e-4

@@ -69,12 +69,15 @@ def test_with_a_prior_of_its_own_nobody_starts_elsewhere():
     np.testing.assert_allclose(ring.full_batch(ring.best().network, 1)[:, 0], ring.losses(ring.best().network)[:, 0], rtol=1e-4)
 
 
-def test_adagrad_and_rmsprop_are_optax_at_their_defaults():
+def test_adagrad_and_rmsprop_are_those_of_optax():
+    """Adagrad from sums of nothing, so that its first step is the whole rate."""
     data = jnp.ones((2, 1)), jnp.zeros((2, 1))
-    for make, optimizer in ((rivals.adagrad, optax.adagrad(0.3)), (rivals.rmsprop, optax.rmsprop(0.3))):
+    for make, optimizer in ((rivals.adagrad, optax.adagrad(0.3, initial_accumulator_value=0.0)), (rivals.rmsprop, optax.rmsprop(0.3))):
         networks = make(mlp(1, 1), 0.3), baselines.GradientDescent(mlp(1, 1), optimizer)
         ours, plain = (network.update(None, network.init(KEY, 2), *data)[1]["b1"]["delta"] for network in networks)
         assert ours == plain != 0
+    adagrad = rivals.adagrad(mlp(1, 1), 0.3)
+    assert abs(adagrad.update(None, adagrad.init(KEY, 2), *data)[1]["b1"]["delta"][0]) == pytest.approx(0.3, rel=1e-4)
 
 
 def test_momentum_adds_up():
@@ -102,7 +105,7 @@ def test_full_batches_see_the_test_part(ring):
 
 def test_cases_of_the_shipped_rules():
     sinusoids, digits = ({name: case for name, case in limits.cases(recipes.find(name))} for name in ("sinusoid", "mnist"))
-    assert list(sinusoids) == ["longer", "LeCun"] and sinusoids["longer"].inner_steps == 20
+    assert list(sinusoids) == ["longer", "LeCun"] and sinusoids["longer"].inner_steps == 50
     assert list(digits) == ["longer", "LeCun", "step", "relu", "784-100-10"] and digits["longer"].inner_steps == 100
     assert [digits[name].activation for name in ("step", "relu")] == ["step", "relu"] and digits["step"].inner_steps == 20
     assert digits["784-100-10"].widths == (784, 100, 10)
@@ -117,8 +120,8 @@ def test_a_rule_is_taken_to_a_longer_run_and_to_other_weights(monkeypatch):
     rule = recipe.protocol.new_rule(KEY)
     measured = limits.measured(recipe, {"MPLP": rivals.Learned(recipe.protocol, rule)}, KEY, 30)
     found, large = measured["longer"], measured["LeCun"]
-    (_, rival), expected = found["methods"], tasks.Sinusoids(8, 3, 3).judge(recipe.protocol, rule, KEY, limits.RUNS)["eval_loss"]
-    assert found["runs"] == limits.RUNS and found["steps"] == list(range(9)) and rival.startswith("Adam")
+    (_, rival), expected = found["methods"], tasks.Sinusoids(20, 3, 3).judge(recipe.protocol, rule, KEY, limits.RUNS)["eval_loss"]
+    assert found["runs"] == limits.RUNS and found["steps"] == list(range(21)) and rival.startswith("Adam")
     np.testing.assert_allclose(found["methods"]["MPLP"]["eval_loss"]["mean"], expected.mean(axis=0), rtol=1e-4)
     assert all(("LeCun" in name) == (name != "MPLP") for name in large["methods"])
     graph = baselines.started(recipe.protocol.graph, "lecun")

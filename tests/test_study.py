@@ -82,7 +82,8 @@ def test_the_command_writes_what_it_says(found, tmp_path, capsys):
 def test_digits_have_no_threshold(tmp_path):
     digits = replace(TINY, family="mnist", widths=(4, 10), loss="cross_entropy", source="sklearn")
     finish(tmp_path / "a", digits, 0, 0.7)
-    assert study.collect(tmp_path)["arms"][0].keys() == {"changes", "runs"}
+    (arm,) = study.collect(tmp_path)["arms"]
+    assert arm.keys() == {"changes", "runs"} and arm["runs"][0]["curve"].keys() == {"step", "held_out"}
 
 
 def test_what_cannot_be_gathered_is_said(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 Rows = Iterator[tuple[str, ...]]
-STEPS_LET_ON = (5, 8, 10, 12, 15, 20)
+STEPS_LET_ON = (5, 8, 10, 15, 20, 50)
 CASES = {"LeCun weights": "LeCun", "step activation": "step", "relu activation": "relu", "784-100-10 at 28x28": "784-100-10"}
 
 
@@ -40,7 +40,12 @@ def longer_losses() -> Rows:
     case = read("sinusoid")["limits"]["longer"]
     for method, losses in case["methods"].items():
         values = [losses["eval_loss"]["mean"][case["steps"].index(step)] for step in STEPS_LET_ON]
-        yield method, *(f"{value:.4f}" if value < 1 else f"{value:,.0f}" for value in values)
+        yield method, *map(_long, values)
+
+
+def _long(value):
+    """A loss of a run that may have broken down."""
+    return f"{value:.4f}" if value < 1 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
 
 
 def _per_cent(found, place=-1):

@@ -237,7 +237,11 @@ def _rows(methods, quantity, steps):
     for name, measured in methods.items():
         statistics = measured[quantity]
         ends = [statistics.get(kind, [float("nan")])[-1] for kind in ("sd", "se")]
-        yield f"{name:{wide}}" + "".join(f"{value:12.5f}" for value in (*(statistics["mean"][place] for place in places), *ends))
+        yield f"{name:{wide}}" + "".join(map(_cell, (*(statistics["mean"][place] for place in places), *ends)))
+
+
+def _cell(value):
+    return f"{value:12.3g}" if value >= 10_000 else f"{value:12.5f}"
 
 
 def made() -> dict[str, Any]:

@@ -50,9 +50,10 @@ def _read(folder):
     card = weights.load_card(folder / "rule")
     if "recipe" not in card:
         raise ReportError(f"{folder} holds the rule of an experiment of your own, which no recipe describes; only recipes are compared.")
-    curve = evaluations(read_curve(folder / "curve.csv"))
+    recipe, curve = Recipe.from_dict(card["recipe"]).as_dict(), evaluations(read_curve(folder / "curve.csv"))
+    first = {"first_success": _first_success(curve)} if recipe["family"] == "sinusoids" else {}
     kept = ("seed", "sha256", "metric", "skipped", "versions")
-    return Recipe.from_dict(card["recipe"]).as_dict(), {name: card[name] for name in kept} | {"curve": _thinned(curve)}
+    return recipe, {name: card[name] for name in kept} | {"curve": _thinned(curve) | first}
 
 
 def evaluations(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -65,11 +66,15 @@ def evaluations(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     return {"step": [rows[end - 1]["step"] for end in ends], "held_out": [float(f"{mean:.4g}") for mean in means]}
 
 
+def _first_success(curve):
+    """The first meta-step whose evaluation is a success; `None` if none is."""
+    return min((step for step, loss in zip(curve["step"], curve["held_out"], strict=True) if loss < SUCCESS), default=None)
+
+
 def _thinned(curve):
-    """The curve, and of a long one not more than `POINTS` evaluations; when it first succeeded is told before any are left out."""
-    below = [step for step, loss in zip(curve["step"], curve["held_out"], strict=True) if loss < SUCCESS]
+    """Of a long curve not more than `POINTS` evaluations."""
     places = np.unique(np.linspace(0, len(curve["step"]) - 1, POINTS).round().astype(int)) if curve["step"] else []
-    return {name: [values[place] for place in places] for name, values in curve.items()} | {"first_success": min(below, default=None)}
+    return {name: [values[place] for place in places] for name, values in curve.items()}
 
 
 def _arm(arm, common):
@@ -103,7 +108,7 @@ def table(found: Mapping[str, Any]) -> str:
         if "success" in arm:
             lines[-1] += "   success {count} of {of}, between {wilson[0]} and {wilson[1]}".format(**arm["success"])
         for run in arm["runs"]:
-            metric, first = {**run["metric"], "mean": _number(run["metric"]["mean"])}, run["curve"]["first_success"]
+            metric, first = {**run["metric"], "mean": _number(run["metric"]["mean"])}, run["curve"].get("first_success")
             when = f"   below {SUCCESS} from step {first}" if first else ""
             lines.append(f"  seed {run['seed']:3}: {metric['name']} {metric['mean']:.5f} ± {_number(metric['sd']):.5f}{when}")
     return "\n".join(lines)
