@@ -117,6 +117,7 @@ Markdown(f"""
 # | [6 Hint losses and the meta-loop](06_meta_loop.ipynb) | how a rule is found | 20 |
 # | **Part II, the paper** | | |
 # | [7 Sinusoids](07_sinusoids.ipynb) | its first experiment, remade, and where the rule stops working | 30 |
+# | [8 Learning with a prior](08_prior.ipynb) | a rule and a starting point that are made for each other, beside MAML | 25 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |

@@ -69,3 +69,15 @@ def root(tmp_path):
 )
 def test_cells_answer_for_the_modules_they_reach_and_for_all_other_files(root, cells, modules):
     assert set(package_code(root, cells)) == {"mplp_lite/rule.npz", *(f"mplp_lite/{name}.py" for name in modules.split())}
+
+
+@pytest.mark.parametrize(
+    ("cell", "counts"),
+    [("x = 1", False), ("load_pretrained('rule')", True), ("recipe.changed(['first=rule'])", True)],
+    ids=["never spoken of", "loaded", "begun with"],
+)
+def test_cells_answer_for_shipped_rules_that_they_speak_of(root, cell, counts):
+    shipped = root / "mplp_lite" / "pretrained" / "rule.npz"
+    shipped.parent.mkdir()
+    shipped.write_bytes(b"weights")
+    assert ("mplp_lite/pretrained/rule.npz" in package_code(root, [cell])) == counts

@@ -83,11 +83,16 @@ def reached(root: Path, cells: list[str]) -> set[Path]:
 
 
 def package_code(root: Path, cells: list[str]) -> dict[str, str]:
-    """What the package does for these cells: its modules that they reach, all where a cell is no plain Python, and all its other files."""
+    """What the package does for these cells: its modules that they reach, all where a cell is no plain Python, and its other files.
+
+    Shipped rules count only where a cell speaks of them, as `pretrained` or as a recipe's `first`: nothing else loads one.
+    """
     paths = {path for path in (root / PACKAGE).rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.name[0] != "."}
     modules = {path for path in paths if path.suffix == ".py"}
     try:
         needed = reached(root, cells)
     except SyntaxError:  # an IPython magic
         needed = modules
-    return {path.relative_to(root).as_posix(): file_code(path) for path in paths - modules | needed}
+    rules = {path for path in paths - modules if path.parent.name == "pretrained"}
+    unused = set() if any(word in cell for cell in cells for word in ("pretrained", "first=")) else rules
+    return {path.relative_to(root).as_posix(): file_code(path) for path in paths - modules - unused | needed}

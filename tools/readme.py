@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 Rows = Iterator[tuple[str, ...]]
 STEPS_LET_ON = (5, 8, 10, 15, 20, 50)
+STEPS_LET_ON_FROM_A_PRIOR = (2, 3, 4, 6, 10, 20)
+BESIDE = {
+    "prior-frozen": "MPLP, messages as drawn",
+    "maml": "MAML 0.05, the published rate",
+    "maml-tuned": "MAML 0.3, the best rate",
+    "meta-sgd": "Meta-SGD",
+}
 CASES = {"LeCun weights": "LeCun", "step activation": "step", "relu activation": "relu", "784-100-10 at 28x28": "784-100-10"}
 
 
@@ -27,20 +35,20 @@ def _small(value):
     return f"{value:.5f}" if value >= 0.00001 else f"{value:.1e}"
 
 
-def losses_by_step() -> Rows:
+def losses_by_step(name: str = "sinusoid") -> Rows:
     """Sinusoids: means by step, and the deviation after the last."""
-    found = read("sinusoid")
+    found = read(name)
     for method, losses in {**found["methods"], **found["ceilings"]}.items():
         *means, last = map(_small, losses["eval_loss"]["mean"])
-        yield method, *means, f"{last} ± {_small(losses['eval_loss']['sd'][-1])}"
+        yield BESIDE.get(method, method), *means, f"{last} ± {_small(losses['eval_loss']['sd'][-1])}"
 
 
-def longer_losses() -> Rows:
+def longer_losses(name: str = "sinusoid", steps: tuple[int, ...] = STEPS_LET_ON) -> Rows:
     """Sinusoids: means of longer runs."""
-    case = read("sinusoid")["limits"]["longer"]
+    case = read(name)["limits"]["longer"]
     for method, losses in case["methods"].items():
-        values = [losses["eval_loss"]["mean"][case["steps"].index(step)] for step in STEPS_LET_ON]
-        yield method, *map(_long, values)
+        values = [losses["eval_loss"]["mean"][case["steps"].index(step)] for step in steps]
+        yield BESIDE.get(method, method), *map(_long, values)
 
 
 def _long(value):
@@ -86,6 +94,8 @@ def speeds() -> Rows:
 TABLES: dict[str, Callable[[], Rows]] = {
     "| after ... inner steps | 0 | 1 |": losses_by_step,
     "| let run on, after ... inner steps | 5 |": longer_losses,
+    "| from a learned prior, after ... inner steps |": partial(losses_by_step, "prior"),
+    "| from a learned prior, let run on, after ... inner steps |": partial(longer_losses, "prior", STEPS_LET_ON_FROM_A_PRIOR),
     "| after ... inner steps | 0 | 4 |": accuracies_by_step,
     "| all 160 images at once, no network |": ceilings,
     "| digits | MPLP |": accuracies_elsewhere,

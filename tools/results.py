@@ -77,6 +77,9 @@ class Study(NamedTuple):
 RESULTS = {
     "sinusoid": Measured("sinusoid"),
     "mnist": Measured("mnist"),
+    "prior": Measured("prior", ("prior-frozen", "maml", "maml-tuned", "meta-sgd"), "[--published FILE --published-prior FILE]"),
+    "prior-maml": Study("maml", "--grid first_scale=0.02,0.05,0.1,0.2,0.3,0.5", arms=6, seeds=1),
+    "meta-sgd": Study("meta-sgd", "--seeds 3"),
     "mnist-meta-adam": Study("mnist-meta-adam", "--seeds 3"),
     "sinusoid-short": Study("sinusoid", "--steps 4700 --seed 1 --seeds 3", ("steps=4700",)),
 }

@@ -49,12 +49,13 @@ def by_step(losses: Mapping[str, Sequence[float]], levels: Mapping[str, float], 
     with style():
         figure, axes = plt.subplots(figsize=(7.6, 3.4))
         axes.axvspan(0, trained, color=TRAIN, alpha=0.1, linewidth=0)
-        axes.annotate("trained for", (trained / 2, 0.93), xycoords=("data", "axes fraction"), ha="center", fontsize=9)
+        last = max(map(len, losses.values())) - 1
+        at, side = (trained / 2, "center") if trained > last / 5 else (0.1, "left")  # a narrow band does not hold the words
+        axes.annotate("trained for", (at, 0.93), xycoords=("data", "axes fraction"), ha=side, fontsize=9)
         looks = zip("os^", (BETTER, GREEN, RIVAL), strict=True)
         for (name, values), (marker, color) in zip(losses.items(), looks, strict=False):
             axes.plot(range(len(values)), values, color=color, marker=marker, markersize=4.5, label=name)
         draw_levels(axes, levels)
-        last = max(map(len, losses.values())) - 1
         axes.set(xlabel="inner steps", ylabel="eval loss, L2/2", yscale="log", xlim=(-0.4, last + 0.4), xticks=range(0, last + 1, 5))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return figure

@@ -448,7 +448,7 @@ RECIPES = {
         replace(PRIOR, name="prior-hints", section="4.1.2, the same with the hint losses of 4.1.1", hint=0.7),
         replace(PRIOR, name="prior-frozen", section="4.1.2, the same with message networks frozen as drawn", train_messages=False),
         replace(PRIOR, name="maml", section="4.1.2, the baseline at its published rate", learner="maml", first_scale=0.05),
-        replace(PRIOR, name="maml-tuned", section="4.1.2, the baseline at its best rate", learner="maml", first_scale=0.2),
+        replace(PRIOR, name="maml-tuned", section="4.1.2, the baseline at its best rate", learner="maml", first_scale=0.3),
         replace(PRIOR, name="meta-sgd", section="4.1.2, the baseline with a rate for each weight", learner="meta-sgd", first_scale=0.2),
         replace(
             PRIOR,

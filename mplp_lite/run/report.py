@@ -32,11 +32,16 @@ class ReportError(RuntimeError):
 def metric(
     recipe: Recipe | Experiment, rule: Rule, runs: int = 100, seed: int = 0, prior: dict[str, Array] | None = None
 ) -> dict[str, Any]:
-    """The one figure that says how good a rule is: what its task is judged by, at the end of `runs` fresh inner runs."""
+    """The one figure that says how good a rule is: what its task is judged by, at the end of `runs` fresh inner runs.
+
+    `by_step` has its mean before and after each inner step.
+    """
     protocol, task = recipe.told(recipe.numbers).members[0]
     quantity, values = next(iter(tasks.judge(task, protocol, rule, jax.random.key(seed), runs, prior).items()))
-    last = {name: of[-1] for name, of in evaluate.summary(values).items()}
-    return {"name": f"{quantity.replace('_', ' ')} after {values.shape[1] - 1} steps", **last, "runs": runs, "seed": seed}
+    statistics = evaluate.summary(values)
+    last = {name: of[-1] for name, of in statistics.items()}
+    told = {**last, "by_step": statistics["mean"], "runs": runs, "seed": seed}
+    return {"name": f"{quantity.replace('_', ' ')} after {values.shape[1] - 1} steps", **told}
 
 
 def find_rule(name: str) -> tuple[Recipe, Rule, dict[str, Any]]:
