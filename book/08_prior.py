@@ -213,7 +213,7 @@ assert notebook.is_quick() or loss < levels["the average curve"]
 # %% [markdown]
 # For three hundred meta-steps or more nothing happens: the loss sticks at the average curve and above. That is the plateau of
 # section 5 of the paper, of learners that do not know yet what to do at all. Then it gives way, and when is a matter of luck, even
-# of rounding: this very cell ended at 0.011 when it ran on one core, and on two it has come no further than the average curve.
+# of rounding, which other machines do otherwise. Here 600 meta-steps have come no further than the average curve.
 # All the rest is patience, so the package has it ready.
 #
 # ## The shipped rules
@@ -263,9 +263,9 @@ plt.show()
 # <small>**Figure 8.1.** Meta-training of four ways to learn from a prior: the meta-loss, mean of two hundred meta-steps, on two logarithmic axes.</small>
 #
 # After two steps the trained rule is at **0.00035**, a fiftieth of the average curve, and less than half of what the best MAML
-# leaves. It needed to train its messages for that: with $g$ frozen, 0.00059, and worse on two tasks of three. (The authors'
+# leaves. It needed to train its messages for that: with $g$ frozen, 0.00059. (The authors'
 # published pair has 0.0011 on these tasks; see the README.) But the winner of this table is **Meta-SGD**, with 0.00029:
-# gradients and 481 learned rates. It is better on two tasks of three, by 1.8 standard errors of the mean difference, and it is
+# gradients and 481 learned rates. The distance is small beside the deviations over tasks, but Meta-SGD is also
 # there sooner: its meta-loss is where the rule's ends after less than a third of the meta-steps, each of which costs a
 # hundredth.
 #
