@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 
 from . import baselines, data, descent, evaluate, half_trained, learners, losses, meta, nodes, standardize, tasks
 from .authors.published import load_published, load_published_prior
+from .factored import Factored
 from .graph import Arrow, Backward, Forward, Graph, Node, Seed, connect, mlp, sequential, walk
 from .learners import GRU, Learner, Stateless
 from .meta_descent import MetaDescent
@@ -28,6 +29,7 @@ __all__ = [
     "Arrow",
     "Backward",
     "Experiment",
+    "Factored",
     "Forward",
     "Graph",
     "Interrupted",

@@ -90,7 +90,7 @@ def test_every_figure_has_its_caption_below_and_its_alt_text(name):
     drawn = [k for k, cell in enumerate(cells) if any("image/png" in out.get("data", {}) for out in cell.get("outputs", []))]
     alts = [cells[k].metadata.get("mystnb", {}).get("image", {}).get("alt", "") for k in drawn]
     numbers = [re.match(r"<small>\*\*Figure ([\d.]+)\.\*\* .{20}", cells[k + 1].source) for k in drawn]
-    chapter = re.match(r"0([1-9])_", name)
+    chapter = re.match(r"0?([1-9]\d*)_", name)
     assert min(map(len, alts), default=99) > 30
     assert [n and n[1] for n in numbers] == [f"{chapter[1]}.{k}" if chapter else f"{k}" for k in range(1, len(drawn) + 1)]
 

@@ -18,7 +18,7 @@ PACKAGE = Path(mplp_lite.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE_OUT = (
     (  # the protocol
-        *("checks", "nodes", "losses", "arrows", "wiring", "graph", "network", "standardize", "blocks", "learners"),
+        *("checks", "nodes", "losses", "arrows", "wiring", "graph", "network", "standardize", "blocks", "learners", "factored"),
         *("rule", "fit", "watch", "adoption", "protocol"),
     ),
     # what trains and judges it
@@ -113,6 +113,7 @@ def test_imports_lead_from_outside_to_the_core(path):
 
 def test_importing_the_package_is_light():
     code = "import sys, mplp_lite; print(*sys.modules, sep='\\n')"
+    code += "; from jax._src import xla_bridge; assert not xla_bridge.backends_are_initialized()"  # or it could join no other host
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert "mplp_lite.protocol" in loaded
     assert loaded & HEAVY == set()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mplp_lite import GRU, Stateless
+from mplp_lite import GRU, Factored, Stateless
 from mplp_lite.run.recipes import RECIPES, Recipe, RecipeError, find
 
 PLAIN = Recipe("plain", "4")
@@ -183,6 +183,9 @@ def test_fields_reach_what_they_describe():
     assert (recipe.task.steps, recipe.task.batch, recipe.task.held_out) == (2, 3, 4)
     assert type(recipe.protocol.graph.node("loss").op).__name__ == "L1"
     assert PLAIN.changed(["learner=stateless", "message=3"]).protocol.learner == Stateless(message=3)
+    factored = PLAIN.changed(["learner=factored", "learner_widths=8,", "sharing=kinds", "first_scale=0.1"])
+    assert factored.protocol.learner == Factored(hidden=15, widths=(8,), step=0.1) and factored.protocol.normalizer == "none"
+    assert factored.program != factored.changed(["first_scale=0.2"]).program
 
 
 def test_inner_steps_of_stateless_learners_are_recomputed():

@@ -104,13 +104,33 @@ def test_full_batches_see_the_test_part(ring):
 
 
 def test_cases_of_the_shipped_rules():
-    sinusoids, digits = ({name: case for name, case in limits.cases(recipes.find(name))} for name in ("sinusoid", "mnist"))
-    assert list(sinusoids) == ["longer", "LeCun"] and sinusoids["longer"].inner_steps == 50
-    assert list(digits) == ["longer", "LeCun", "step", "relu", "784-100-10"] and digits["longer"].inner_steps == 100
-    assert [digits[name].activation for name in ("step", "relu")] == ["step", "relu"] and digits["step"].inner_steps == 20
-    assert digits["784-100-10"].widths == (784, 100, 10)
+    sinusoids, digits = (dict(limits.cases(recipes.find(name))) for name in ("sinusoid", "transfer"))
+    assert list(sinusoids) == ["longer", "LeCun"] and sinusoids["longer"].recipe.inner_steps == 50
+    networks = ["step", "relu", "tanh", "784-100-10", "144-200-10", "144-50-50-10", "batch 4", "batch 16"]
+    assert list(digits) == ["longer", "LeCun", *networks, "8x8 digits", "inverted", "permuted"]
+    assert digits["longer"].recipe.inner_steps == 200 and digits["step"].recipe.inner_steps == 20
+    assert [digits[name].recipe.activation for name in networks[:3]] == networks[:3]
+    assert ["-".join(map(str, digits[name].recipe.widths)) for name in networks[3:6]] == networks[3:6]
+    assert [digits[name].recipe.inner_batch for name in networks[6:]] == [4, 16]
     learned = replace(recipes.find("mnist"), learn_prior=True)
-    assert [(name, case.learn_prior) for name, case in limits.cases(learned)] == [("longer", True), ("random priors", False)]
+    assert [(name, case.recipe.learn_prior) for name, case in limits.cases(learned)] == [("longer", True), ("random priors", False)]
+
+
+def test_images_of_a_case_are_inverted_or_have_their_pixels_exchanged():
+    plain, cases = recipes.find("mnist").task, dict(limits.cases(recipes.find("mnist")))
+    inverted, permuted, small = (cases[name].task for name in ("inverted", "permuted", "8x8 digits"))
+    np.testing.assert_array_equal(inverted.x, -plain.x)
+    np.testing.assert_array_equal(inverted.test[0], -plain.test[0])
+    for images, before in ((permuted.x, plain.x), (permuted.test[0], plain.test[0])):
+        order = [np.flatnonzero((before == column).all(axis=0))[0] for column in np.asarray(images[:, 60:70]).T[..., None]]
+        assert len(set(order)) == 10 and not np.array_equal(images, before)
+    np.testing.assert_array_equal(np.sort(permuted.x[:3]), np.sort(plain.x[:3]))
+    assert len(small.x) + len(small.test[0]) == 1797 and small.x.shape[1] == 64
+
+
+def test_digits_of_another_source_are_another_source_only_once():
+    names = [name for name, _ in limits.cases(recipes.find("mnist").changed(["source=sklearn", "widths=64,50,10"]))]
+    assert "8x8 digits" not in names and "784-50-10" not in names
 
 
 def test_a_rule_is_taken_to_a_longer_run_and_to_other_weights(monkeypatch):

@@ -30,7 +30,7 @@ from mplp_lite.run.folder import Folder
 from mplp_lite.run.trainer import Trainer
 
 PACKAGE = Path(mplp.__file__).parent
-MODULES = ("baselines", "data", "descent", "evaluate", "half_trained", "learners", "losses", "meta", "nodes", "run.recipes")
+MODULES = ("baselines", "data", "descent", "evaluate", "half_trained", "learners", "losses", "meta", "nodes", "run.recipe", "run.recipes")
 MODULES += ("standardize", "tasks", "weights")
 KINDS = (
     *(ValueError, TypeError, FileNotFoundError, ModuleNotFoundError),
@@ -41,7 +41,7 @@ HOLDERS = {
     *("State", "Trained", "data.Digits", "evaluate.Run", "learners.Thought", "meta.MetaState", "nodes.Fired"),  # hold what was computed
     *("half_trained.HalfTrained", "half_trained.Starts"),  # hold states that others check
     *("standardize.Statistics", "standardize.Normalizer"),  # hold numbers and functions that others check
-    *("Interrupted", "RunError", "WeightsError", "data.DataError", "recipes.RecipeError"),  # are raised by the package
+    *("Interrupted", "RunError", "WeightsError", "data.DataError", "recipe.RecipeError"),  # are raised by the package
     "tasks.Task",  # says what a task must be able to do, and is never called
     "pretrained",  # takes nothing
 }
@@ -564,6 +564,8 @@ TABLE = [
     Wrong("Stateless", "several scales", lambda: mplp.Stateless(first_scale=jnp.ones(2)),
         ValueError, "first_scale=Array.* was given; it must be a plain number"),
     Wrong("Learner", "no number", lambda: mplp.Learner(message=None), ValueError, "message=None was given"),
+    Wrong("Factored", "no fan-in", lambda: mplp.Factored(fan_in=0), ValueError, "fan_in=0 was given"),
+    Wrong("Factored", "a step of nan", lambda: mplp.Factored(step=NAN), ValueError, "step=nan was given"),
     Wrong("learners.Dense", "no features", lambda: learners.Dense(0), ValueError, "features=0 was given"),
     Wrong("learners.Dense", "a bias of nan", lambda: learners.Dense(3, first_bias=NAN),
         ValueError, "first_bias=nan was given; it must be finite"),
@@ -1424,7 +1426,7 @@ TABLE += [
     ),
     # ---- recipes
     *(
-        Wrong("recipes.Recipe", what, lambda fields=fields: recipe(**fields), recipes.RecipeError, told)
+        Wrong("recipe.Recipe", what, lambda fields=fields: recipe(**fields), recipes.RecipeError, told)
         for what, fields, told in [
             ("a word as size", {"message": "8"}, "message='8' was given; it must be a whole number"),
             ("half a step", {"inner_steps": 2.5}, "inner_steps=2.5 was given; it must be a whole number"),
@@ -1442,7 +1444,7 @@ TABLE += [
                 "final_learning_rate=1.0 was given; it must be between 0 and learning_rate"),
             ("a number for truth", {"learn_prior": 1}, "learn_prior=1 was given; it must be true or false"),
             ("a learner object", {"learner": TANH}, "learner=GRU.* was given; it must be a word"),
-            ("an unknown learner", {"learner": "lstm"}, r"learner='lstm' was given; it must be one of \['gru', 'stateless', 'maml'"),
+            ("an unknown learner", {"learner": "lstm"}, r"learner='lstm' was given; it must be one of \['gru', 'stateless', 'factored'"),
             ("an unknown family", {"family": "cifar"}, "family='cifar' was given; it must be one of"),
             ("an unknown source", {"source": "cifar"}, "source='cifar' is unknown"),
             ("an unknown activation", {"activation": "selu"}, "Activation 'selu' is unknown"),
@@ -1453,29 +1455,25 @@ TABLE += [
         ]
     ),
     *(
-        Wrong("recipes.Recipe.changed", what, lambda given=given: recipe().changed(given), recipes.RecipeError, told)
+        Wrong("recipe.Recipe.changed", what, lambda given=given: recipe().changed(given), recipes.RecipeError, told)
         for what, given, told in [
             ("a word", "steps=3", "assignments='steps=3' was given; pass a list of them"),
             ("an unknown field", ["lr=3"], "'lr=3' sets nothing; write field=value with a field of the recipe, such as"),
             ("no value", ["steps"], "'steps' sets nothing"),
             ("a value of another type", ["steps=many"], "steps=many was given; steps takes a value like 20"),
+            ("a fraction", ["steps=2.5"], "steps=2.5 was given; steps takes a value like 20"),
+            ("widths that are not whole", ["widths=1,2.5"], "widths takes a value like 1,20,20,1"),
             ("nothing", [None], "None sets nothing"),
             ("no list", None, "assignments=None was given"),
         ]
     ),
-    Wrong("recipes.Recipe.from_dict", "no dictionary", lambda: recipes.Recipe.from_dict(None),
+    Wrong("recipe.Recipe.from_dict", "no dictionary", lambda: recipes.Recipe.from_dict(None),
         recipes.RecipeError, "These fields are no recipe"),
-    Wrong("recipes.Recipe.from_dict", "an unknown field", lambda: recipes.Recipe.from_dict({"name": "a", "section": "4", "lr": 1.0}),
+    Wrong("recipe.Recipe.from_dict", "an unknown field", lambda: recipes.Recipe.from_dict({"name": "a", "section": "4", "lr": 1.0}),
         recipes.RecipeError, "These fields are no recipe"),
     Wrong("recipes.find", "an unknown name", lambda: recipes.find("cifar"),
         recipes.RecipeError, "There is no recipe 'cifar'; there are sinusoid"),
     Wrong("recipes.find", "a recipe", lambda: recipes.find([recipe()]), recipes.RecipeError, r"There is no recipe \[Recipe"),
-    Wrong("recipes.read_value", "a fraction", lambda: recipes.read_value("steps", "2.5", int),
-        recipes.RecipeError, "steps=2.5 was given; steps takes a value like 20"),
-    Wrong("recipes.read_value", "widths that are not whole", lambda: recipes.read_value("widths", "1,2.5", tuple),
-        recipes.RecipeError, "widths takes a value like 1,20,20,1"),
-    Wrong("recipes.check_field", "what does not hold", lambda: recipes.check_field(recipe(), "steps", False, "fewer"),
-        recipes.RecipeError, "steps=35869 was given; it must be fewer"),
 ]
 
 

@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant("nothing clipped", "meta", "jnp.minimum(1.0, clip / norms)", "jnp.ones_like(norms)", "meta"),
     Mutant("priors drawn with replacement", "meta", "(count,), replace=False", "(count,), replace=True", "meta"),
     Mutant("every step draws the same", "run/trainer", "jax.random.fold_in(keys[2], number)", "jax.random.fold_in(keys[2], 0)", "train"),
-    Mutant("stateless learners stored", "run/recipes", 'remat=self.learner == "stateless"', "remat=False", "recipes"),
+    Mutant("stateless learners stored", "run/recipe", 'remat=self.learner == "stateless"', "remat=False", "recipes"),
     Mutant("Ctrl-C does not save", "run/loop", "or run.step == recipe.steps or stop:", "or run.step == recipe.steps:", "train"),
     Mutant("curve not cut at the checkpoint", "run/folder", '_curve(self.curve) if row["step"] <= step]', "_curve(self.curve)]", "train"),
     Mutant("aliased bytes counted twice", "run/memory", " - found.alias_size_in_bytes", "", "memory"),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from mplp_lite import weights
-from mplp_lite.run.recipes import Recipe
+from mplp_lite.run.recipe import Recipe
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "mplp_lite" / "pretrained"
 

@@ -18,7 +18,7 @@ from .. import meta, weights
 from ..describe import settings
 from .errors import RunError
 from .experiment import Experiment
-from .recipes import Recipe
+from .recipe import Recipe
 
 try:
     import fcntl

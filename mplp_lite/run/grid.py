@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .experiment import Experiment
-from .recipes import Recipe, RecipeError
+from .recipe import Recipe, RecipeError
 
 
 class Arm(NamedTuple):

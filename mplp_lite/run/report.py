@@ -18,7 +18,7 @@ from ..protocol import Rule
 from . import ceilings, limits
 from .experiment import Experiment
 from .folder import versions
-from .recipes import Recipe, RecipeError
+from .recipe import Recipe, RecipeError
 from .rivals import Learned, Ring, steps_until
 
 FULL_BATCH_SHOWN = (20, 50, 100, 200, 500, 1000, 2000)

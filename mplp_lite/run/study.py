@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from .. import weights
 from .folder import read_curve
-from .recipes import Recipe
+from .recipe import Recipe
 from .report import ReportError
 
 SUCCESS, STUCK = 0.005, 0.012

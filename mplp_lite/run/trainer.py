@@ -17,7 +17,7 @@ from ..protocol import Protocol
 from .errors import RunError
 from .experiment import Experiment
 from .memory import lean_jit
-from .recipes import Recipe
+from .recipe import Recipe
 
 LARGEST_SEED = 2**31
 
