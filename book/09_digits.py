@@ -263,7 +263,8 @@ plt.show()
 # ## Who does the learning?
 #
 # Four bundles of parameters change in this network. Which of the changes matter? We let it learn as before, but **hold** one
-# bundle where it was: after each step its parameters are put back. Beside the rule the same for RMSprop.
+# bundle where it was: after each step its parameters are put back. Beside the rule the same for RMSprop, from the LeCun weights
+# that it likes better; the rule starts from the paper's.
 
 
 # %%
@@ -300,8 +301,8 @@ for name, pupil in pupils.items():
 # %% [markdown]
 # The two learn in different places. **RMSprop lives off its first layer**: holding `W2` costs it nothing, holding `W1` nearly all. The
 # **rule needs everybody**, `W2` most of all. And it needs the fifty hidden *biases*: without their learning it is right half as often as
-# with it, where RMSprop does not miss them. So when these two networks are trained on the same digits, they become different
-# networks, not one network sooner or later.
+# with it, where RMSprop does not miss them. Part of that may be where they start from; but on the same digits
+# they become different networks, not one network sooner or later.
 
 # %%
 layers = {}
@@ -318,7 +319,7 @@ digits.weights(layers)
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 9.4.** What enters ten hidden units, as images: red pixels excite, blue ones inhibit. Each row has a scale of its own.</small>
+# <small>**Figure 9.4.** What enters ten hidden units, as images: red pixels excite, blue ones inhibit. Each row has a scale of its own. RMSprop started from the same noise, scaled to LeCun's deviation.</small>
 #
 # Neither of them draws digits in 20 steps. In the first layer both have put some larger patches into the noise, the rule less of
 # them. Its mark is elsewhere, in the deviations above the figure: it has made **`W2` sixteen times as large** as it was. Ten small

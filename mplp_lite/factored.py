@@ -29,8 +29,9 @@ def sized(values: Array) -> Array:
 class Factored(Learner):
     """`f` on averages over the batch; `g` of a synapse as a product of matrices (after eq. 1, 3 and 5).
 
-    Weights and biases have a memory and an age, which they count for themselves; the perceptrons of all other nodes have none. What
-    is read is divided by its root mean square at every call, so a protocol needs no calibration: use `normalizer="none"`.
+    Weights and biases have a memory and an age, which they count for themselves; the perceptrons of all other nodes have none.
+    Messages, parameters and the inputs of weights are divided by their root mean square at every call, so a protocol needs no
+    calibration: use `normalizer="none"`. What other nodes store is read as it is.
     Weights send `m'_bi = sum_j sum_k p_ijk Q_k m_bj / sqrt(outputs)`, where `p_ij` is the weight beside the memory and each `Q_k`
     a learned `(m, m)` matrix: linear in what they hear. Biases pass on what they hear.
 
@@ -42,7 +43,7 @@ class Factored(Learner):
         hidden: channels of the memory.
         widths: hidden channels of the perceptrons.
         activation: between their layers.
-        step: about the size of a bias's first updates, and of a weight's that has `fan_in` inputs; it is divided by their number.
+        step: what updates of biases are multiplied with, and updates of weights that have `fan_in` inputs; with more inputs it is less.
         fan_in: see `step`.
 
     Raises:
