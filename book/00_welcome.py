@@ -29,7 +29,7 @@
 # </div>
 #
 # **For whom:** you know what a neural network and gradient descent are, and you read Python with numpy. JAX, meta-learning and the paper are
-# explained on the way. **How long:** twenty minutes for the one page, about four and a half hours for all of it.
+# explained on the way. **How long:** twenty minutes for the one page, about five hours for all of it.
 #
 # ## What it can do, and where it breaks
 #
@@ -119,6 +119,7 @@ Markdown(f"""
 # | [7 Sinusoids](07_sinusoids.ipynb) | its first experiment, remade, and where the rule stops working | 30 |
 # | [8 Learning with a prior](08_prior.ipynb) | a rule and a starting point that are made for each other, beside MAML | 25 |
 # | [9 Digits](09_digits.ipynb) | its second experiment, and what its table does not say | 25 |
+# | [10 Transfer](10_transfer.ipynb) | a rule far from home, why it runs away, and one that travels and lasts | 20 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |

@@ -8,7 +8,7 @@ from . import early as _early  # noqa: F401, before all that takes long
 # isort: split
 from importlib.metadata import version as _version
 
-from . import baselines, data, descent, evaluate, half_trained, learners, losses, meta, nodes, standardize, tasks
+from . import baselines, data, descent, evaluate, half_trained, learners, losses, meta, nodes, standardize, tasks, views
 from .authors.published import load_published, load_published_prior
 from .factored import Factored
 from .graph import Arrow, Backward, Forward, Graph, Node, Seed, connect, mlp, sequential, walk
@@ -70,5 +70,6 @@ __all__ = [
     "tasks",
     "train",
     "train_seeds",
+    "views",
     "walk",
 ]

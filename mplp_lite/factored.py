@@ -14,7 +14,7 @@ from jax import Array
 
 from .checks import check_number, check_sizes
 from .learners import Learner, Perceptron, Thought
-from .nodes import Operation
+from .nodes import Activation, Operation
 
 SMALLEST_SQUARE = 1e-6
 """What is added to a mean square before a division by its root."""
@@ -31,7 +31,8 @@ class Factored(Learner):
 
     Weights and biases have a memory and an age, which they count for themselves; the perceptrons of all other nodes have none.
     Messages, parameters and the inputs of weights are divided by their root mean square at every call, so a protocol needs no
-    calibration: use `normalizer="none"`. What other nodes store is read as it is.
+    calibration: use `normalizer="none"`. What other nodes store is read as it is; activations also read what they put out, so that
+    one `g` can tell a sigmoid from a step, and where it is flat.
     Weights send `m'_bi = sum_j sum_k p_ijk Q_k m_bj / sqrt(outputs)`, where `p_ij` is the weight beside the memory and each `Q_k`
     a learned `(m, m)` matrix: linear in what they hear. Biases pass on what they hear.
 
@@ -78,6 +79,8 @@ class Factored(Learner):
         """
         message, *others = reads
         if carry is None:
+            if isinstance(op, Activation):
+                others.append(op.forward(None, others[0][..., 0]).output[..., None])
             said = Perceptron((*self.widths, self.message), self.activation, name="g")(sized(message), *others)
             return Thought(None, None, self.collect(op, said))
         check_factored(op)

@@ -24,7 +24,7 @@ INSIDE_OUT = (
     # what trains and judges it
     (
         *("baselines", "data", "descent", "describe", "episodes", "evaluate", "half_trained", "meaning", "meta", "meta_descent"),
-        *("notebook", "tasks", "weights"),
+        *("notebook", "tasks", "views", "weights"),
     ),
     ("authors", "draw", "run"),  # a folder each
     ("early", "__init__", "__main__"),

@@ -92,7 +92,7 @@ def test_a_node_without_parameter_speaks_for_each_example_alone():
     heard, learner = np.asarray(trail["W2"]["message"], np.float64), jax.tree.map(np.asarray, rule.learners["activation"])
     heard = heard / np.array([rms(heard[..., m]) for m in range(MESSAGE)])
     x = np.asarray(noise(8, BATCH, 4)) @ np.asarray(state.parameters["W1"]) + np.asarray(state.parameters["b1"])
-    expected = perceptron(learner["g"], np.concatenate([heard, x[..., None]], axis=-1))
+    expected = perceptron(learner["g"], np.concatenate([heard, x[..., None], np.tanh(x)[..., None]], axis=-1))
     np.testing.assert_allclose(trail["tanh1"]["message"], expected, atol=2e-5)
     assert "tanh1" not in state.carries
 

@@ -144,12 +144,26 @@ def test_steep_is_the_function_of_a_larger_input():
 
 
 def test_networks_of_different_steepness_take_turns_under_one_rule():
-    recipe = replace(RECIPE, activation="sigmoid", steepest=4, keep=0, outer_batch=1)
-    functions = [protocol.graph.node("sigmoid1").op.fn for protocol in recipe.protocols]
+    recipe = replace(RECIPE, activation="sigmoid", turns=("activation=sigmoid*2", "activation=sigmoid*4"), keep=0, outer_batch=1)
+    functions = [protocol.graph.node("sigmoid1").op.fn for protocol, _ in recipe.experiment.members]
     assert functions == ["sigmoid", nodes.Steep("sigmoid", 2.0), nodes.Steep("sigmoid", 4.0)]
     assert recipe.experiment.members[0][0] == recipe.protocol
-    with refused(RecipeError, "steepest=3 was given; it must be 1, 2, 4, 8"):
-        replace(recipe, steepest=3)
+    with refused(RecipeError, r"activation='sigmoid\*x' was given; it must be a name or a steeper one"):
+        replace(recipe, activation="sigmoid*x")
+
+
+def test_networks_in_turn_have_tasks_of_their_own():
+    turns = ("inner_batch=5 activation=tanh", "widths=1,7,7,1 inner_steps=3")
+    recipe = replace(RECIPE, learner="factored", sharing="kinds", first_scale=0.1, turns=turns, keep=0)
+    (_, home), (tanh, larger), (wide, shorter) = recipe.experiment.members
+    assert (home.batch, larger.batch, shorter.steps) == (RECIPE.inner_batch, 5, 3)
+    assert tanh.graph.node("tanh1").op.fn == "tanh"
+    assert wide.graph.node("W2").op.shape == (7, 7)
+    trainer = Trainer(replace(recipe, steps=3))
+    _, metrics = trainer.compiled()(trainer.begin(), np.arange(3))
+    assert np.isfinite(metrics["loss"]).all() and len(set(metrics["loss"].tolist())) == 3
+    with refused(RecipeError, "turns has 'steps=7', which changes steps; networks in turn may differ only in source"):
+        replace(recipe, turns=("steps=7",))
 
 
 def test_a_recipe_may_begin_with_a_shipped_rule():

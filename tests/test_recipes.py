@@ -55,7 +55,8 @@ GOOD = {
     "keep=8": 8,
     "keep_oldest=50": 50,
     "keep_worst=0.1": 0.1,
-    "steepest=4": 4,
+    "turns='activation=tanh',": ("activation=tanh",),
+    "view=inverted": "inverted",
     "first=": "",
 }
 
@@ -91,7 +92,8 @@ BAD = [
     *("widths=()", "widths=1,", "widths=1,0,1", "widths=1,-3,1", "widths=2,3,1", "widths=1,3,2"),  # sinusoids have 1 input, 1 output
     *("activation=nope", "activation=", "loss=nope", "loss=", "sharing=nope", "sharing=", "learner=nope", "learner=GRU"),
     *("source=nope", "source=", "interior=nope", "interior=", "learner_widths=8", "learner_widths=8,0"),
-    *("train_messages=False", "train_messages=0", "keep=3", "keep=-1", "keep_oldest=0", "keep_worst=-1", "steepest=0", "steepest=3"),
+    *("train_messages=False", "train_messages=0", "keep=3", "keep=-1", "keep_oldest=0", "keep_worst=-1", "view=nope", "view="),
+    *("turns='steps=3',", "turns='nope=3',", "turns='activation=tanh'", "turns=3,", "activation=relu*x", "activation=relu*0"),
     *("first=nope", "first=mnist"),  # there is no such rule; one of another protocol
     *("family=nope", "family=", "family=mnist", "loss=cross_entropy"),  # digits need another network, sinusoids have no classes
 ]

@@ -105,15 +105,15 @@ def test_full_batches_see_the_test_part(ring):
 
 def test_cases_of_the_shipped_rules():
     sinusoids, digits = (dict(limits.cases(recipes.find(name))) for name in ("sinusoid", "transfer"))
-    assert list(sinusoids) == ["longer", "LeCun"] and sinusoids["longer"].recipe.inner_steps == 50
+    assert list(sinusoids) == ["longer", "LeCun"] and sinusoids["longer"].inner_steps == 50
     networks = ["step", "relu", "tanh", "784-100-10", "144-200-10", "144-50-50-10", "batch 4", "batch 16"]
     assert list(digits) == ["longer", "LeCun", *networks, "8x8 digits", "inverted", "permuted"]
-    assert digits["longer"].recipe.inner_steps == 200 and digits["step"].recipe.inner_steps == 20
-    assert [digits[name].recipe.activation for name in networks[:3]] == networks[:3]
-    assert ["-".join(map(str, digits[name].recipe.widths)) for name in networks[3:6]] == networks[3:6]
-    assert [digits[name].recipe.inner_batch for name in networks[6:]] == [4, 16]
+    assert digits["longer"].inner_steps == 200 and digits["step"].inner_steps == 20
+    assert [digits[name].activation for name in networks[:3]] == networks[:3]
+    assert ["-".join(map(str, digits[name].widths)) for name in networks[3:6]] == networks[3:6]
+    assert [digits[name].inner_batch for name in networks[6:]] == [4, 16]
     learned = replace(recipes.find("mnist"), learn_prior=True)
-    assert [(name, case.recipe.learn_prior) for name, case in limits.cases(learned)] == [("longer", True), ("random priors", False)]
+    assert [(name, case.learn_prior) for name, case in limits.cases(learned)] == [("longer", True), ("random priors", False)]
 
 
 def test_images_of_a_case_are_inverted_or_have_their_pixels_exchanged():

@@ -22,7 +22,22 @@ import pytest
 
 import mplp_lite as mplp
 from helpers import noise, random_episode, random_prior, random_rule
-from mplp_lite import baselines, data, descent, evaluate, half_trained, learners, losses, meta, nodes, recipes, standardize, tasks, weights
+from mplp_lite import (
+    baselines,
+    data,
+    descent,
+    evaluate,
+    half_trained,
+    learners,
+    losses,
+    meta,
+    nodes,
+    recipes,
+    standardize,
+    tasks,
+    views,
+    weights,
+)
 from mplp_lite.graph import NodeState
 from mplp_lite.network import State
 from mplp_lite.run import errors, report
@@ -31,7 +46,7 @@ from mplp_lite.run.trainer import Trainer
 
 PACKAGE = Path(mplp.__file__).parent
 MODULES = ("baselines", "data", "descent", "evaluate", "half_trained", "learners", "losses", "meta", "nodes", "run.recipe", "run.recipes")
-MODULES += ("standardize", "tasks", "weights")
+MODULES += ("standardize", "tasks", "views", "weights")
 KINDS = (
     *(ValueError, TypeError, FileNotFoundError, ModuleNotFoundError),
     *(data.DataError, errors.RunError, recipes.RecipeError, report.ReportError, weights.WeightsError),
@@ -793,6 +808,8 @@ TABLE = [
         ValueError, "learning_rate=Graph.* was given; it must be a plain number"),
     Wrong("baselines.adam", "a word as rate", lambda: baselines.adam(NET, "0.01"), ValueError, "learning_rate='0.01' was given"),
     Wrong("baselines.adam", "a protocol as graph", lambda: baselines.adam(PROTOCOL), TypeError, "graph=Protocol.* was given; pass a Graph"),
+    Wrong("views.seen", "an unknown view", lambda: views.seen("upside down", None), ValueError, "view='upside down' is unknown"),
+    Wrong("views.seen", "images without classes", lambda: views.seen("plain", X), TypeError, "digits=.* was given; pass the Digits"),
     Wrong("half_trained.Keep", "no places", lambda: half_trained.Keep(0),
         ValueError, "size=0 was given; it must be a whole number of at least 1"),
     Wrong("half_trained.Keep", "a share above 1", lambda: half_trained.Keep(share=1.5),
@@ -1332,7 +1349,7 @@ TABLE += [
     Wrong("load_prior", "a network as protocol", lambda folder: mplp.load_prior(saved(folder), ADAM),
         TypeError, "protocol=GradientDescent.* was given"),
     Wrong("load_pretrained", "an unknown name", lambda: mplp.load_pretrained("cifar", PROTOCOL),
-        ValueError, r"There is no shipped rule 'cifar'; there are \['maml', .*'sinusoid'\]"),
+        ValueError, r"There is no shipped rule 'cifar'; there are \['maml', .*'transfer'\]"),
     Wrong("load_pretrained", "a network of another shape", lambda: mplp.load_pretrained("sinusoid", PROTOCOL),
         mplp.WeightsError, "use the protocol (it|they) (was|were) made for"),
     Wrong("load_pretrained", "name and protocol swapped", lambda: mplp.load_pretrained(PROTOCOL, "sinusoid"),

@@ -21,8 +21,22 @@ BESIDE = {
     "maml": "MAML 0.05, the published rate",
     "maml-tuned": "MAML 0.3, the best rate",
     "meta-sgd": "Meta-SGD",
+    "transfer": "MPLP that travels",
 }
-CASES = {"LeCun weights": "LeCun", "step activation": "step", "relu activation": "relu", "784-100-10 at 28x28": "784-100-10"}
+CASES = {
+    "LeCun weights": "LeCun",
+    "step activation": "step",
+    "relu activation": "relu",
+    "tanh activation": "tanh",
+    "784-100-10 at 28x28": "784-100-10",
+    "144-200-10": "144-200-10",
+    "144-50-50-10": "144-50-50-10",
+    "4 images a step": "batch 4",
+    "16 images a step": "batch 16",
+    "scikit-learn's digits, 64-50-10": "8x8 digits",
+    "inverted images": "inverted",
+    "pixels exchanged": "permuted",
+}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -64,7 +78,8 @@ def accuracies_by_step() -> Rows:
     """Digits: means by step; deviations after the last one, on all test images and on 100."""
     for method, found in read("mnist")["methods"].items():
         means = [_per_cent(found["accuracy"], step).partition(" ")[0] for step in (0, 4, 8, 12, 16)]
-        yield method, *means, _per_cent(found["accuracy"]), _per_cent(found["accuracy_on_100"]) if "accuracy_on_100" in found else "-"
+        on_100 = _per_cent(found["accuracy_on_100"]) if "accuracy_on_100" in found else "-"
+        yield BESIDE.get(method, method), *means, _per_cent(found["accuracy"]), on_100
 
 
 def ceilings() -> Rows:
@@ -74,9 +89,9 @@ def ceilings() -> Rows:
 
 
 def accuracies_elsewhere() -> Rows:
-    """Digits: of the rule, of the authors', of the best Adam, case by case."""
+    """Digits: of the rule, of the authors', of the one that travels, of the best Adam, case by case."""
     cases = read("mnist")["limits"]
-    longer = {f"{step} steps": ("longer", cases["longer"]["steps"].index(step)) for step in (20, 50, 100)}
+    longer = {f"{step} steps": ("longer", cases["longer"]["steps"].index(step)) for step in (20, 50, 100, 200)}
     for row, (case, place) in {**longer, **{row: (case, -1) for row, case in CASES.items()}}.items():
         yield row, *(_per_cent(found["accuracy"], place) for found in cases[case]["methods"].values())
 

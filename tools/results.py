@@ -76,7 +76,7 @@ class Study(NamedTuple):
 
 RESULTS = {
     "sinusoid": Measured("sinusoid"),
-    "mnist": Measured("mnist"),
+    "mnist": Measured("mnist", ("transfer",)),
     "prior": Measured("prior", ("prior-frozen", "maml", "maml-tuned", "meta-sgd"), "[--published FILE --published-prior FILE]"),
     "prior-maml": Study("maml", "--grid first_scale=0.02,0.05,0.1,0.2,0.3,0.5", arms=6, seeds=1),
     "meta-sgd": Study("meta-sgd", "--seeds 3"),

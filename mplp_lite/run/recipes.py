@@ -55,6 +55,19 @@ DIGITS = replace(
     final_learning_rate=7e-6,
     b2=0.99,
 )
+FACTORED_TURNS = (
+    "activation=relu",
+    "activation=sigmoid*2 widths=100,30,10 view=mixed",
+    "activation=tanh view=inverted",
+    "activation=sigmoid*4 view=taught",
+    "widths=256,80,10",
+    "activation=sigmoid*8 view=edges",
+    "widths=144,50,50,10",
+    "activation=relu widths=100,30,10 view=blobs",
+    "activation=sigmoid*2 inner_batch=2",
+    "activation=tanh widths=196,100,10 view=enlarged",
+    "activation=sigmoid*4 inner_batch=32 view=faint",
+)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -100,11 +113,31 @@ RECIPES = {
             section="4.2, going on from mnist with half-trained networks and steeper activations, to last and to travel",
             first="mnist",
             keep=16,
-            steepest=8,
+            turns=("activation=sigmoid*2", "activation=sigmoid*4", "activation=sigmoid*8"),
             hint=0.3,
             steps=1_500,
             learning_rate=1.2e-4,
             final_learning_rate=1.2e-6,
+        ),
+        replace(
+            DIGITS,
+            name="factored",
+            section="beyond the paper: asked once per synapse, on networks and images of many kinds, to win, to travel and to last",
+            learner="factored",
+            learner_widths=(32,),
+            sharing="kinds",
+            message=8,
+            hidden=8,
+            first_scale=0.03,
+            outer_batch=8,
+            keep=16,
+            turns=FACTORED_TURNS,
+            hint=0.4,
+            steps=6_000,
+            learning_rate=2e-3,
+            warmup=200,
+            final_learning_rate=2e-5,
+            episode_clip=1.0,
         ),
         MNIST,
         replace(

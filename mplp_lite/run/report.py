@@ -140,7 +140,7 @@ def _authors(recipe, published, published_prior):
 def _found_beside(name, recipe):
     """A rule for the same network and task."""
     other, learned, _ = find_learned(name)
-    for field in ("family", "source", "widths", "activation", "loss", "inner_steps", "inner_batch"):
+    for field in ("family", "source", "view", "widths", "activation", "loss", "inner_steps", "inner_batch"):
         ours, theirs = getattr(recipe, field), getattr(other, field)
         if ours != theirs:
             raise ReportError(f"{name} was trained with {field}={theirs}, not {ours}; only rules for one network and task are compared.")
