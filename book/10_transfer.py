@@ -143,7 +143,7 @@ transfer.along(panels, trained=20)
 plt.show()
 
 # %% [markdown]
-# <small>**Figure 10.1.** One network at home, past the twenty steps that the rule was trained for. From the left: accuracy; deviation of the weights, and of the messages that reach them, in calibrated deviations; mean step of `W2` by its mean size.</small>
+# <small>**Figure 10.1.** One network at home, past the twenty steps that the rule was trained for. Row by row: accuracy; deviation of the weights, and of the messages that reach them, in calibrated deviations; mean step of `W2` by its mean size.</small>
 #
 # Messages stay as loud as they were, twice what calibration found, all the way. So do the weights of the first layer. **`W2` does not.** It is
 # ten times as large as expected after ten steps, rests there until meta-training would have ended it, and then walks on: 25 at step
@@ -169,7 +169,7 @@ plt.show()
 #   is nearly a step; the step itself stays unseen.
 # - The learning rate is small, $1.2 \cdot 10^{-4}$, for the rule that we go on from is good.
 #
-# Three fields of a recipe say so, and a fourth where to begin:
+# A few fields of a recipe say so, the first of them where to begin:
 
 # %%
 new = mplp.recipes.find("transfer")
@@ -217,7 +217,7 @@ plt.show()
 # <small>**Figure 10.3.** Two rules at home, three times as long as each inner run of their meta-training: means and deviations over ten runs.</small>
 #
 # **It lasts.** At step twenty it is nine points behind the old rule; it passes it before step thirty, and where the old one has forgotten
-# nearly everything it stands at 68 %. **And it travels:** 56 % with a step activation, that neither of them has met, where the old rule
+# most of what it knew it stands at 68 %. **And it travels:** 56 % with a step activation, that neither of them has met, where the old rule
 # has 33 and the paper's has 43.
 #
 # ### What it does otherwise
