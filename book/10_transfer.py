@@ -311,12 +311,12 @@ if places:
 # **It does not last for ever.** Kept networks were let go at two hundred steps; there it has come down to 64 % again. Adam, slow at
 # first, is ahead of it from fifty steps on, and has 84 by then.
 #
-# **Wider and deeper.** With 200 hidden units both rules have about half of what Adam has: each unit in the last layer hears four times as
-# many synapses, and each of these changes as much as before. With a second hidden layer both are at chance, where the authors' rule gets 29 %
+# **Wider and deeper.** With 200 hidden units both rules have about half of what Adam has. A likely reason, not tested here: each unit in the last layer
+# hears four times as many synapses, and each of these changes as much as before. With a second hidden layer both are at chance, where the authors' rule gets 29 %
 # and Adam 27. Nothing in either training had another width or depth.
 #
 # **Other numbers, same task.** A tanh has outputs of both signs, inverted images have their few large pixels below the mean instead of above: for
-# a network this is a change of sign, for a rule whose standardizers were set once it is a strange country. Exchanging pixels, which
+# a network this is a change of sign. For a rule whose standardizers were set once it seems to be a strange country. Exchanging pixels, which
 # changes no number that any synapse reads, costs nothing, as it must.
 #
 # **What was hoped for.** We had set ourselves 67 % at home after twenty steps, 76 after fifty and a hundred, 75 after two hundred, 52 with a step
