@@ -120,6 +120,8 @@ Markdown(f"""
 # | [8 Learning with a prior](08_prior.ipynb) | a rule and a starting point that are made for each other, beside MAML | 25 |
 # | [9 Digits](09_digits.ipynb) | its second experiment, and what its table does not say | 25 |
 # | [10 Transfer](10_transfer.ipynb) | a rule far from home, why it runs away, and one that travels and lasts | 20 |
+# | **Part III, past the paper** | | |
+# | [12 A learner that is asked once](12_factored.ipynb) | one thought for each synapse and step: a rule that wins, travels and lasts | 20 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |

@@ -160,9 +160,8 @@ def _add_evaluate(commands):
 
 
 def _evaluate(options):
-    found = report.evaluate_rule(
-        options.rule, options.runs, options.seed, options.published, options.published_prior, tuple(options.beside)
-    )
+    authors = options.published, options.published_prior
+    found = report.evaluate_rule(options.rule, options.runs, options.seed, *authors, tuple(options.beside), quiet=False)
     print(report.table(found))
     out = options.out or Path("results") / f"{Path(options.rule).resolve().name}.json"
     report.write(out, found | {"made": report.made()})

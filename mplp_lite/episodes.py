@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from .checks import check_run, check_type
@@ -18,6 +19,13 @@ def check_episode(episode: "Episode") -> None:
     """
     check_type("episode", episode, Episode, "one Episode, as a task's episode(key) draws it")
     check_run(episode.xs, episode.ys, finite=False)
+
+
+def again_and_again(key: Array, places: Array, count: int) -> Array:
+    """`count` of the places, `(count,)`: each once, in the order given, then all of them again in another order, as often as it takes."""
+    rounds = range(1, -(-count // len(places)))
+    shuffled = [jax.random.permutation(jax.random.fold_in(key, each), places) for each in rounds]
+    return jnp.concatenate([places, *shuffled])[:count]
 
 
 class Episode(NamedTuple):

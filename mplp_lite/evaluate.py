@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
-from .episodes import Episode, check_episode
+from .episodes import Episode, again_and_again, check_episode
 from .network import Data, Network, State, check_network
 
 AT_ONCE = 20
@@ -226,6 +226,7 @@ def classification_runs(
     batch: int = 8,
     runs: int = 100,
     prior: Mapping[str, Array] | None = None,
+    again: bool = False,
 ) -> Array:
     """Which test images are classified right, before and after each inner step, `(runs, steps + 1, n)`, on `steps * batch` different
     training images, each seen once.
@@ -242,18 +243,23 @@ def classification_runs(
         batch: images per inner step.
         runs: how many, `>= 1`.
         prior: where all runs start; fresh random priors by default.
+        again: whether runs that have seen all training images see them again, in another order each time.
 
     Raises:
-        ValueError: if the training part is smaller than a run, a size is below 1, labels are not one-hot, or something does not fit.
-        TypeError: if the network is none, a part is no pair of arrays of floats, or `key` is no random key.
+        ValueError: if the training part is smaller than a run (unless `again`), a size is below 1, labels are not one-hot, or something
+            does not fit.
+        TypeError: if the network is none, a part is no pair of arrays of floats, `again` is neither true nor false, or `key` is no
+            random key.
     """
     keys = _run_keys(key, runs)
+    check_type("again", again, bool, "True or False")
     _check_learner(network, rule, prior)
     check_sizes(steps=steps, batch=batch)
     for what, part in (("train", train), ("test", test)):
         _check_part(what, part)
-    if steps * batch > len(train[0]):
-        raise ValueError(f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given.")
+    if steps * batch > len(train[0]) and not again:
+        problem = f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given"
+        raise ValueError(f"{problem}; ask for fewer, or pass again=True.")
     one = partial(_classification_run, network, rule, train, test, prior, steps, batch)
     return jax.lax.map(one, keys)
 
@@ -274,7 +280,8 @@ def _check_part(what, part):
 @partial(jax.jit, static_argnames=("network", "steps", "batch"))
 def _classification_run(network, rule, train, test, prior, steps, batch, key):
     image_key, prior_key = jax.random.split(key)
-    chosen = jax.random.permutation(image_key, len(train[0]))[: steps * batch].reshape(steps, batch)
+    shuffled = jax.random.permutation(image_key, len(train[0]))
+    chosen = again_and_again(image_key, shuffled[: steps * batch], steps * batch).reshape(steps, batch)
 
     def right(state):
         return network.predict(state, test[0]).argmax(-1) == test[1].argmax(-1)

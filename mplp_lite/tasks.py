@@ -16,7 +16,7 @@ from jax import Array
 
 from . import evaluate
 from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_task, check_type, shown
-from .episodes import Episode, check_episode
+from .episodes import Episode, again_and_again, check_episode
 from .network import Data, Network, check_network
 
 __all__ = ["Drawn", "Episode", "Examples", "Images", "Sinusoids", "Task", "judge"]
@@ -57,7 +57,7 @@ def judge(
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Examples in arrays: an episode learns from some, each seen once, and is judged on others.
+    """Examples in arrays: an episode learns from some and is judged on others.
 
     Attributes:
         x: inputs, `(n, units)`, or a dictionary of such by node.
@@ -66,11 +66,13 @@ class Examples:
         batch: examples per inner step.
         held_out: examples held out.
         test: inputs and targets that no episode ever draws, for `judge`; `None`: it takes what episodes hold out.
+        again: whether an episode that has seen all examples but the held out sees them again, in another order each time; otherwise
+            each is seen once.
 
     Raises:
         ValueError: if a size is no positive whole number, arrays differ in length or have other axes, or an episode needs more examples
             than there are; or if a number is not finite.
-        TypeError: if something is no array of floats, or `test` no pair.
+        TypeError: if something is no array of floats, `test` no pair, or `again` neither true nor false.
     """
 
     x: Data
@@ -79,12 +81,15 @@ class Examples:
     batch: int = 8
     held_out: int = 8
     test: tuple[Data, Data] | None = None
+    again: bool = False
 
     def __post_init__(self):
         check_sizes(steps=self.steps, batch=self.batch, held_out=self.held_out)
+        check_type("again", self.again, bool, "True or False")
         there = _length("x and y", self.x, self.y)
         if self.needed > there:
-            raise ValueError(f"An episode needs {self.needed} examples, but only {there} were given; ask for fewer.")
+            remedy = "hold out fewer" if self.again else "ask for fewer, or pass again=True"
+            raise ValueError(f"An episode needs {self.needed} examples, but only {there} were given; {remedy}.")
         if self.test is not None:
             self._check_test()
 
@@ -98,15 +103,16 @@ class Examples:
 
     @property
     def needed(self) -> int:
-        """Examples per episode."""
-        return self.steps * self.batch + self.held_out
+        """Examples that an episode cannot do without."""
+        return (1 if self.again else self.steps * self.batch) + self.held_out
 
     def episode(self, key: Array) -> Episode:
-        """Different examples, drawn without replacement."""
+        """Examples drawn without replacement: what is held out is never learned."""
         check_key(key)
-        chosen = jax.random.permutation(key, len(jax.tree.leaves(self.x)[0]))[: self.needed]
-        inner, held_out = jnp.split(chosen, [self.steps * self.batch])
-        inner = inner.reshape(self.steps, self.batch)
+        shuffled = jax.random.permutation(key, len(jax.tree.leaves(self.x)[0]))
+        learned = min(self.steps * self.batch, len(shuffled) - self.held_out)
+        inner, held_out, _ = jnp.split(shuffled, [learned, learned + self.held_out])
+        inner = again_and_again(key, inner, self.steps * self.batch).reshape(self.steps, self.batch)
         return Episode(*_at(inner, (self.x, self.y)), *_at(held_out, (self.x, self.y)))
 
     def tested_episode(self, key: Array) -> Episode:
@@ -176,7 +182,8 @@ class Images(Examples):
         """Accuracy on all test images, and on 100 drawn for each run and step, as the paper counts it; see `judge`."""
         if self.test is None:
             return super().judge(network, rule, key, runs, prior)
-        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, self.steps, self.batch, runs, prior)
+        sizes = self.steps, self.batch, runs, prior, self.again
+        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, *sizes)
         hundred = min(100, right.shape[-1])
         sampled = evaluate.sampled_accuracy(right, jax.random.fold_in(key, 1), hundred)
         return {"accuracy": right.mean(-1), f"accuracy_on_{hundred}": sampled}
@@ -184,7 +191,7 @@ class Images(Examples):
 
 def _with_arrays_as_leaves(kind):
     """Makes a task a pytree of its data; unlike `register_dataclass` it does not check what jax puts in their place."""
-    arrays, sizes = ("x", "y", "test"), ("steps", "batch", "held_out")
+    arrays, sizes = ("x", "y", "test"), ("steps", "batch", "held_out", "again")
     assert {field.name for field in fields(kind)} == {*arrays, *sizes}
 
     def unflatten(sizes_given, leaves):

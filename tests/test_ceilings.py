@@ -1,6 +1,7 @@
 """Ceilings: a Gaussian process against its formula in numpy, classifiers on the very images that the networks of a run see."""
 
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +59,18 @@ def test_easy_classes_are_told_apart(ring):
     assert all(scores.shape == (6,) and scores.mean() > 0.95 for scores in found.values())
 
 
+def test_more_images_are_those_of_longer_runs(ring):
+    """The first column is what the ring's own runs have; a network ends where it does by itself."""
+    found = ceilings.along(ring, (3, 6))
+    assert list(found) == [*ceilings.ALONG, "Adam, all at once"] and all(scores.shape == (6, 2) for scores in found.values())
+    for name in ceilings.ALONG:
+        (alone,) = (scores for told, scores in ceilings.images(ring).items() if told.startswith(name))
+        np.testing.assert_allclose(found[name][:, 0], alone)
+    longer = replace(ring, task=replace(ring.task, steps=6))
+    alone = longer.full_batch(longer.best_full_batch(200).network, 200)[:, -1]
+    np.testing.assert_allclose(found["Adam, all at once"][:, 1], -np.asarray(alone), atol=1e-6)
+
+
 def test_a_run_sees_the_images_that_its_network_sees(ring, monkeypatch):
     seen = []
 
@@ -85,6 +98,6 @@ def test_a_run_sees_the_images_that_its_network_sees(ring, monkeypatch):
 
 def test_without_scikit_learn_it_is_said(ring, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    for measure in (ceilings.curves, ceilings.images):
+    for measure in (ceilings.curves, ceilings.images, lambda ring: ceilings.along(ring, (3,))):
         with refused(ModuleNotFoundError, "scikit-learn, which is not installed"):
             measure(ring)

@@ -244,6 +244,15 @@ def test_more_images_than_there_are_is_refused():
         evaluate.classification_runs(Collector(20), None, everything, everything, jax.random.key(0), 7, 3, 1)
 
 
+def test_images_come_again_if_they_may_each_equally_often():
+    """The collector knows all twenty after four steps of five; the paper's runs, which see none twice, are the same with and without."""
+    everything, key = pictures(range(20)), jax.random.key(0)
+    found = evaluate.classification_runs(Collector(20), None, everything, everything, key, 7, 5, runs=3, again=True)
+    np.testing.assert_allclose(found.mean(-1)[:, 3:], np.tile([0.75, 1, 1, 1, 1], (3, 1)))
+    short = evaluate.classification_runs(Collector(20), None, everything, everything, key, 3, 5, runs=3)
+    np.testing.assert_array_equal(short, found[:, :4])
+
+
 def test_a_real_network_learns_two_easy_classes():
     x = jnp.concatenate([jnp.full((30, 2), 1.0), jnp.full((30, 2), -1.0)]) + 0.1 * jax.random.normal(jax.random.key(5), (60, 2))
     part = x, jnp.repeat(jnp.eye(2), 30, axis=0)

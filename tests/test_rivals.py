@@ -112,6 +112,11 @@ def test_cases_of_the_shipped_rules():
     assert [digits[name].activation for name in networks[:3]] == networks[:3]
     assert ["-".join(map(str, digits[name].widths)) for name in networks[3:6]] == networks[3:6]
     assert [digits[name].inner_batch for name in networks[6:]] == [4, 16]
+    factored = dict(limits.cases(recipes.find("factored")))
+    more = ["144-50-50-50-10", "step, longer", "batch 1", "batch 2", "batch 32"]
+    assert set(factored) - set(digits) == set(more) and factored["longer"].inner_steps == 1000
+    assert [factored[name].inner_batch for name in more[2:]] == [1, 2, 32] and len(factored[more[0]].widths) == 5
+    assert (factored[more[1]].activation, factored[more[1]].inner_steps) == ("step", 200)
     learned = replace(recipes.find("mnist"), learn_prior=True)
     assert [(name, case.learn_prior) for name, case in limits.cases(learned)] == [("longer", True), ("random priors", False)]
 

@@ -114,6 +114,20 @@ def test_an_episode_holds_different_images_with_their_labels(steps, batch, held_
     np.testing.assert_array_equal(ys.argmax(1), xs[:, 0] % 3)
 
 
+def test_examples_come_again_in_another_order_and_never_those_held_out():
+    """Thirty, five of them held out: three steps of ten see each of the others once, and five of them twice; six steps, each twice."""
+    key = jax.random.key(0)
+    three, six = (tasks.Images(*numbered(), steps, 10, 5, again=True).episode(key) for steps in (3, 6))
+    seen = np.asarray(six.xs)[..., 0].ravel()
+    first, second, third = seen[:25], seen[25:50], seen[50:]
+    assert sorted(first) == sorted(second) == sorted(set(range(30)) - set(np.asarray(six.x_held_out)[:, 0].tolist()))
+    assert (first != second).any() and len(set(third)) == 10 and (third != first[:10]).any() and (third != second[:10]).any()
+    np.testing.assert_array_equal(three.xs, six.xs[:3])
+    np.testing.assert_array_equal(six.ys.argmax(-1), six.xs[..., 0] % 3)
+    once, may = (tasks.Images(*numbered(), 2, 10, 5, again=again).episode(key) for again in (False, True))
+    assert identical(once, may)
+
+
 def test_a_tested_episode_holds_out_the_test_part():
     family, key = tasks.Images(*numbered(), 2, 3, 4, test=tuple(values[:7] for values in numbered())), jax.random.key(0)
     plain, tested = family.episode(key), family.tested_episode(key)

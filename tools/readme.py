@@ -23,6 +23,7 @@ BESIDE = {
     "meta-sgd": "Meta-SGD",
     "transfer": "MPLP that travels",
 }
+STEPS_OF_ANY_AGE = (20, 50, 100, 200, 500, 1000)
 CASES = {
     "LeCun weights": "LeCun",
     "step activation": "step",
@@ -31,8 +32,12 @@ CASES = {
     "784-100-10 at 28x28": "784-100-10",
     "144-200-10": "144-200-10",
     "144-50-50-10": "144-50-50-10",
+    "144-50-50-50-10": "144-50-50-50-10",
+    "1 image a step": "batch 1",
+    "2 images a step": "batch 2",
     "4 images a step": "batch 4",
     "16 images a step": "batch 16",
+    "32 images a step": "batch 32",
     "scikit-learn's digits, 64-50-10": "8x8 digits",
     "inverted images": "inverted",
     "pixels exchanged": "permuted",
@@ -91,9 +96,34 @@ def ceilings() -> Rows:
 def accuracies_elsewhere() -> Rows:
     """Digits: of the rule, of the authors', of the one that travels, of the best Adam, case by case."""
     cases = read("mnist")["limits"]
-    longer = {f"{step} steps": ("longer", cases["longer"]["steps"].index(step)) for step in (20, 50, 100, 200)}
-    for row, (case, place) in {**longer, **{row: (case, -1) for row, case in CASES.items()}}.items():
-        yield row, *(_per_cent(found["accuracy"], place) for found in cases[case]["methods"].values())
+    for step in (20, 50, 100, 200):
+        yield f"{step} steps", *_accuracies(cases["longer"], step)
+    for row, case in CASES.items():
+        if case in cases:
+            yield row, *_accuracies(cases[case], 20)
+
+
+def _accuracies(case, step):
+    """Of each method after so many steps."""
+    return [_per_cent(found["accuracy"], case["steps"].index(step)) for found in case["methods"].values()]
+
+
+def factored_by_step() -> Rows:
+    """Digits: the factored rule and what else can be done with as many images, one after another or all at once."""
+    found = read("factored")
+    for shown in (found["limits"]["longer"], found["more_images"]):
+        for method, measured in shown["methods"].items():
+            steps = shown["steps"]
+            cells = (_per_cent(measured["accuracy"], steps.index(step)) if step in steps else "-" for step in STEPS_OF_ANY_AGE)
+            yield BESIDE.get(method, method), *cells
+
+
+def factored_elsewhere() -> Rows:
+    """Digits: the factored rule and the best Adam, case by case."""
+    cases = read("factored")["limits"]
+    for row, case in CASES.items():
+        yield row, *_accuracies(cases[case], 20)
+    yield "step activation, 200 steps", *_accuracies(cases["step, longer"], 200)
 
 
 def speeds() -> Rows:
@@ -114,6 +144,8 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "| after ... inner steps | 0 | 4 |": accuracies_by_step,
     "| all 160 images at once, no network |": ceilings,
     "| digits | MPLP |": accuracies_elsewhere,
+    "| one thought a step, after ... inner steps |": factored_by_step,
+    "| one thought a step, elsewhere |": factored_elsewhere,
     "| recipe | tasks |": speeds,
 }
 

@@ -32,7 +32,7 @@ class Measured(NamedTuple):
     @property
     def command(self) -> str:
         """What makes it."""
-        return " ".join([EVALUATE, self.rule, *(f"--beside {name}" for name in self.beside), self.options])
+        return " ".join([EVALUATE, self.rule, *(f"--beside {name}" for name in self.beside), self.options]).rstrip()
 
     def complaints(self, found: dict) -> Iterator[str]:
         """What is no longer true in it."""
@@ -77,6 +77,7 @@ class Study(NamedTuple):
 RESULTS = {
     "sinusoid": Measured("sinusoid"),
     "mnist": Measured("mnist", ("transfer",)),
+    "factored": Measured("factored", options=""),
     "prior": Measured("prior", ("prior-frozen", "maml", "maml-tuned", "meta-sgd"), "[--published FILE --published-prior FILE]"),
     "prior-maml": Study("maml", "--grid first_scale=0.02,0.05,0.1,0.2,0.3,0.5", arms=6, seeds=1),
     "meta-sgd": Study("meta-sgd", "--seeds 3"),

@@ -1,17 +1,20 @@
 """What could be made of the same examples: methods of scikit-learn that learn from all of them at once and keep no network."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from .rivals import Ring
+from .rivals import FULL_BATCH_STEPS, Ring
 
 SOLVER_STEPS = 2000
 KERNEL = {"height": (0.1, (1e-4, 1e2)), "length": (1.5, (0.3, 10.0))}
 """First value and bounds of the height and the length of a Gaussian process's squared exponential."""
+ALONG = ("nearest neighbour", "support vectors, squared exponential")
+"""Which classifiers are measured with more and more images."""
 CURVE_NOISE = 1e-8
 """Variance of a Gaussian process's noise, for curves that have none: what its matrices need to be invertible."""
 
@@ -90,12 +93,40 @@ def images(ring: Ring) -> dict[str, np.ndarray]:
     needed()
     found = {}
     for name, (make, choices) in classifiers().items():
-        best = choices[0]
-        if len(choices) > 1:
-            scores = {choice: accuracies(ring.choosing, make, choice).mean() for choice in choices}
-            best = max(scores, key=scores.get)
-        found[name if best is None else f"{name} {best:g}"] = accuracies(ring, make, best)
+        best, scores = _best_of(ring, make, choices)
+        found[name if best is None else f"{name} {best:g}"] = scores
     return found
+
+
+def _best_of(ring, make, choices):
+    """The choice that is best on other runs, and how it does on the ring's."""
+    best = choices[0]
+    if len(choices) > 1:
+        best = max(choices, key=lambda choice: accuracies(ring.choosing, make, choice).mean())
+    return best, accuracies(ring, make, best)
+
+
+def along(ring: Ring, steps: Sequence[int]) -> dict[str, np.ndarray]:
+    """Accuracy on the test part where all images of so many steps are there at once, `(runs, len(steps))`, by method.
+
+    Args:
+        ring: the runs, of images.
+        steps: how many.
+
+    Raises:
+        ModuleNotFoundError: if scikit-learn is not installed.
+    """
+    needed()
+    longer = [replace(ring, task=replace(ring.task, steps=each)) for each in steps]
+    found = {name: [_best_of(each, *classifiers()[name])[1] for each in longer] for name in ALONG}
+    found["Adam, all at once"] = [_full_batch(each) for each in longer]
+    return {name: np.stack(scores, axis=1) for name, scores in found.items()}
+
+
+def _full_batch(ring):
+    """Accuracy of the same network at the end of a long descent on all images of a run, `(runs,)`."""
+    steps = FULL_BATCH_STEPS[ring.family]
+    return -np.asarray(ring.full_batch(ring.best_full_batch(steps).network, steps))[:, -1]
 
 
 def accuracies(ring: Ring, make: Callable[[Any], Any], choice: Any = None) -> np.ndarray:

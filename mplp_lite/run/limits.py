@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jax import Array
+from tqdm import tqdm
 
 from .. import baselines, evaluate
 from .recipe import Recipe
@@ -16,8 +17,10 @@ RUNS = 20
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 POINTS = 21
 """Steps that are reported, at most."""
-LONGER = {"sinusoids": 10, "mnist": 10}
-"""How many times as many steps as in meta-training."""
+LONGER, LASTING = 10, 50
+"""How many times as many steps as in meta-training, of most rules and of those whose learners count an age."""
+BATCHES, ANY_BATCH = (4, 16), (1, 2, 4, 16, 32)
+"""Images to a step, of learners that think once per example, and of one that does not."""
 
 
 def cases(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
@@ -27,7 +30,8 @@ def cases(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
     to random priors.
     """
     recipe = replace(recipe, first="", turns=())  # how it was trained says nothing about where it is taken
-    yield "longer", replace(recipe, inner_steps=LONGER[recipe.family] * recipe.inner_steps)
+    times = LASTING if recipe.learner == "factored" else LONGER
+    yield "longer", replace(recipe, inner_steps=times * recipe.inner_steps)
     if recipe.learn_prior:
         yield "random priors", replace(recipe, learn_prior=False)
         return
@@ -42,13 +46,16 @@ def cases(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
 def _networks(recipe):
     """Networks and batches for digits, as fields of the recipe; the paper has the step and 784-100-10."""
     first, *_, last = recipe.widths
+    factored = recipe.learner == "factored"
     yield from ((name, {"activation": name}) for name in ("step", "relu", "tanh") if name != recipe.activation)
-    shapes = ((784, 100, last), (first, 200, last), (first, 50, 50, last))
-    yield from (("-".join(map(str, widths)), {"widths": widths}) for widths in shapes)
-    yield from ((f"batch {batch}", {"inner_batch": batch}) for batch in (4, 16))
+    shapes = ((784, 100, last), (first, 200, last), (first, 50, 50, last), (first, 50, 50, 50, last))
+    yield from (("-".join(map(str, widths)), {"widths": widths}) for widths in shapes[: 4 if factored else 3])
+    if factored:
+        yield "step, longer", {"activation": "step", "inner_steps": LONGER * recipe.inner_steps}
+    yield from ((f"batch {batch}", {"inner_batch": batch}) for batch in (ANY_BATCH if factored else BATCHES))
 
 
-def measured(recipe: Recipe, rules: Mapping[str, Learned], key: Array, runs: int = RUNS) -> dict[str, Any]:
+def measured(recipe: Recipe, rules: Mapping[str, Learned], key: Array, runs: int = RUNS, quiet: bool = True) -> dict[str, Any]:
     """Statistics by case and method, at most `POINTS` steps of each; beside the rules the best Adam for the case.
 
     Args:
@@ -56,9 +63,10 @@ def measured(recipe: Recipe, rules: Mapping[str, Learned], key: Array, runs: int
         rules: by name.
         key: draws the runs; the first `RUNS` at most.
         runs: how many.
+        quiet: whether no progress is shown.
     """
-    found = {}
-    for name, case in cases(recipe):
+    found, all_cases = {}, list(cases(recipe))
+    for name, case in tqdm(all_cases, desc="limits", unit="case", disable=quiet, dynamic_ncols=True):
         starts = ("lecun",) if name == "LeCun" else ()
         prior = next(iter(rules.values())).prior if case.learn_prior else None
         graph = case.protocol.graph
@@ -67,7 +75,7 @@ def measured(recipe: Recipe, rules: Mapping[str, Learned], key: Array, runs: int
         methods = {method: _taken(learned, started, case) for method, learned in rules.items()}
         rival = ring.best()
         methods[rival.name] = Learned(rival.network, None, prior)
-        steps = sorted({round(step) for step in np.linspace(0, case.inner_steps, POINTS)})
+        steps = sorted({min(recipe.inner_steps, case.inner_steps), *np.linspace(0, case.inner_steps, POINTS).round().astype(int).tolist()})
         told = {method: _told(ring, learned, steps) for method, learned in methods.items()}
         found[name] = {"runs": ring.runs, "steps": steps, "methods": told}
     return found

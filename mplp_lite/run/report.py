@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from .rivals import Learned, Ring, steps_until
 
 FULL_BATCH_SHOWN = (20, 50, 100, 200, 500, 1000, 2000)
 """After which full-batch steps a report says how good they are."""
+
+
+MORE_STEPS = (20, 50, 100, 200)
+"""Lengths of inner runs whose images are given to other methods, all at once."""
 
 
 class ReportError(RuntimeError):
@@ -78,6 +83,7 @@ def evaluate_rule(
     published: Path | None = None,
     published_prior: Path | None = None,
     beside: Iterable[str] = (),
+    quiet: bool = True,
 ) -> dict[str, Any]:
     """Statistics of inner runs with a rule and with gradient descent, on the same tasks, batches and priors.
 
@@ -90,6 +96,7 @@ def evaluate_rule(
         published: one of the authors' `.npy` files for the same network and learners, to be measured too.
         published_prior: the authors' prior that goes with it, where the rule has a prior of its own.
         beside: other rules for the same network and task, to be measured too.
+        quiet: whether no progress is shown.
 
     Raises:
         ModuleNotFoundError: if scikit-learn is not installed, by which ceilings are measured.
@@ -114,7 +121,8 @@ def evaluate_rule(
         "methods": dict(_methods(ring, rules)),
         "full_batch": _full_batch(ring, protocol, rule),
         "ceilings": _ceilings(ring),
-        "limits": limits.measured(recipe, rules, key, runs),
+        "limits": limits.measured(recipe, rules, key, runs, quiet),
+        **({} if recipe.family == "sinusoids" else {"more_images": _more_images(ring)}),
     }
 
 
@@ -153,7 +161,7 @@ def _methods(ring, rules):
         yield name, _summaries(ring.judge_at_home(learned))
     for name, network in ring.everybody().items():
         yield name, _summaries(ring.judge(network))
-    rival = ring.best_full_batch()
+    rival = ring.best_full_batch(ring.task.steps)
     yield f"{rival.name}, all {_examples(ring)} at once", _signed(ring, ring.full_batch(rival.network, ring.task.steps))
     if isinstance(ring.task, tasks.Sinusoids):
         yield "the family's mean curve", _signed(ring, _mean_curve_losses(ring))
@@ -164,6 +172,13 @@ def _ceilings(ring):
     if isinstance(ring.task, tasks.Sinusoids):
         return {name: {"eval_loss": evaluate.summary(losses)} for name, losses in ceilings.curves(ring).items()}
     return {name: {"accuracy": evaluate.summary(scores[:, None])} for name, scores in ceilings.images(ring).items()}
+
+
+def _more_images(ring):
+    """What could be made of the images of longer runs, all at once."""
+    few = replace(ring, runs=min(ring.runs, limits.RUNS))
+    methods = {name: {"accuracy": evaluate.summary(scores)} for name, scores in ceilings.along(few, MORE_STEPS).items()}
+    return {"runs": few.runs, "steps": list(MORE_STEPS), "methods": methods}
 
 
 def _examples(ring):
@@ -217,6 +232,9 @@ def table(found: dict[str, Any]) -> str:
         lines += ["", *_ceiling_lines(found["ceilings"], quantity)]
     if "full_batch" in found:
         lines += ["", *_full_batch_lines(found["full_batch"], quantity)]
+    if "more_images" in found:
+        more = found["more_images"]
+        lines += ["", f"all images of so many steps at once: {more['runs']} runs", *_rows(more["methods"], quantity, more["steps"])]
     for name, case in found.get("limits", {}).items():
         lines += ["", f"{name}: {case['runs']} runs", *_rows(case["methods"], quantity, case["steps"])]
     return "\n".join(lines)

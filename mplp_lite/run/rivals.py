@@ -166,10 +166,10 @@ class Ring:
         papers = {f"{name} {rate:g}, the paper's rate": MAKERS[name](self.graph, rate) for name, rate in PAPERS[self.family].items()}
         return papers | {rival.name: rival.network for rival in self.rivals(METHODS[self.family])}
 
-    def best_full_batch(self) -> Rival:
-        """Full-batch Adam, best after as many steps as an episode has."""
+    def best_full_batch(self, steps: int) -> Rival:
+        """Full-batch Adam, best after so many steps."""
         choosing = self.choosing
-        return self._best_full_batch(lambda network: choosing.full_batch(network, self.task.steps)[:, -1].mean())
+        return self._best_full_batch(lambda network: choosing.full_batch(network, steps)[:, -1].mean())
 
     def soonest_full_batch(self, protocol: Network, rule: Any) -> Rival:
         """Full-batch Adam, soonest as good as a rule is at the end of an episode."""
