@@ -172,10 +172,10 @@ def test_train_passes_everything_on(tmp_path, monkeypatch, capsys):
 
 def test_evaluate_passes_everything_on(tmp_path, monkeypatch):
     calls, found = [], {"rule": "r", "runs": 9, "methods": {"MPLP": {"eval_loss": {"mean": [1.0], "sd": [0.0]}}}}
-    monkeypatch.setattr(report, "evaluate_rule", lambda *arguments: calls.append(arguments) or found)
+    monkeypatch.setattr(report, "evaluate_rule", lambda *arguments, quiet: calls.append((*arguments, quiet)) or found)
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "a/b", "--runs", "9", "--seed", "4"]) == 0
-    assert calls == [("a/b", 9, 4, None, None, ())] and (tmp_path / "results" / "b.json").exists()
+    assert calls == [("a/b", 9, 4, None, None, (), False)] and (tmp_path / "results" / "b.json").exists()
 
 
 def test_a_bug_is_not_dressed_up_as_a_mistake_of_the_user(monkeypatch):

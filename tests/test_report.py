@@ -294,7 +294,7 @@ def test_a_write_that_fails_leaves_the_old_report(tmp_path, monkeypatch, code):
 
 
 def test_a_place_that_cannot_be_written_to(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "evaluate_rule", lambda *arguments: FOUND)
+    monkeypatch.setattr(report, "evaluate_rule", lambda *arguments, quiet: FOUND)
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
     for out in (tmp_path / "file" / "found.json", tmp_path / "folder"):
@@ -306,7 +306,7 @@ def test_a_place_that_cannot_be_written_to(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(("rule", "file"), [("runs/mine", "mine.json"), ("runs/mine/", "mine.json"), ("shipped", "shipped.json")])
 def test_reports_go_to_results_by_default(tmp_path, monkeypatch, capsys, rule, file):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report, "evaluate_rule", lambda *arguments: FOUND)
+    monkeypatch.setattr(report, "evaluate_rule", lambda *arguments, quiet: FOUND)
     assert main(["evaluate", rule]) == 0
     written = json.loads((tmp_path / "results" / file).read_text())
     assert {"date", "jax", "python", "device", "cores"} <= written.pop("made").keys() and written == FOUND
