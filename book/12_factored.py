@@ -164,7 +164,7 @@ here = task.judge(protocol, meta_state.rule, key, some)["accuracy"]
 show("trained here", here)
 
 # %% [markdown]
-# **Sixty per cent**, after a hundred meta-steps of some two minutes. The paper reports 48.95 for five thousand, and its published rule has 50.0
+# **About sixty per cent**, after a hundred meta-steps of some two minutes. The paper reports 48.95 for five thousand, and its published rule has 50.0
 # on these test images. The plateau at the loss of guessing (.230) is here, too; it lasts for fifty meta-steps instead of four hundred. This rule has
 # met one network and twenty steps, and like the one of chapter 9 it would do poorly anywhere else.
 #
@@ -249,7 +249,8 @@ paths = {name: journey(*of, long, jax.random.key(3)) for name, of in rules.items
 for name, found in paths.items():
     for t in (1, 5, 20, 60):
         if t <= long:
-            right, *sizes = (found[of][t - 1] for of in ("right", "step of W1", "step of W2"))
+            names = "right", "step of W1", "step of W2"
+            right, *sizes = (found[of][t - 1] for of in names)
             told = "W1 {:.4f}, W2 {:.4f}".format(*sizes)
             print(f"{name:10} step {t:2}: right {right:.1%}, mean steps: {told}")
 
@@ -266,7 +267,7 @@ plt.show()
 # %% [markdown]
 # <small>**Figure 12.3.** The rule of chapter 10 and the new one on the same network and images: accuracy on the test images, and mean step of a bundle of weights by the mean size of its weights. The band: steps of a run in meta-training.</small>
 #
-# It does take smaller steps: by step 60 those of `W1` are a quarter of what they were at first, those of `W2` a sixth, and since the weights have grown, too, they are smaller
+# It does take smaller steps: by step 60 those of `W1` are a quarter of what they were at first, those of `W2` a fifth, and since the weights have grown, too, they are smaller
 # still beside them. The rule of chapter 10 begins with small steps in `W1` and keeps to them; in `W2` it stays near a tenth for good and shakes what it has
 # learned. Nobody asked for large steps first and small ones later. They were found; half of the networks in meta-training are old ones, and what does not become
 # quiet would spoil them.
@@ -321,7 +322,7 @@ for t in (20, 50, 100, 200, 400, 600, 800, 1000):
         print(f"step {t:4}: right {right:.1%}, W1: size {size:.2f}, step {step:.4f}")
 
 # %% [markdown]
-# From step 100 on the steps of `W1` do not become any smaller. And unlike those of chapter 10 they do add up: `W1` grows by the same amount in every hundred steps, up to six times what it was at a
+# From step 100 on the steps of `W1` hardly become smaller. And unlike those of chapter 10 they do add up: `W1` grows by much the same amount in every hundred steps, up to six times what it was at a
 # hundred. Hidden units that are driven harder and harder end at 0 or 1. In the first two hundred steps this did no harm, so meta-training had nothing against it. It is the trouble of chapter 10
 # once more, ten times slower.
 #
