@@ -40,7 +40,7 @@ def horizons(
     marks: Mapping[str, tuple[Sequence[int], Sequence[float]]],
     trained: int,
 ) -> Figure:
-    """Accuracy in per cent by inner step, on a logarithmic axis that begins at one step.
+    """Accuracy in per cent by inner step, on a logarithmic axis, where step 0 has no place.
 
     Args:
         curves: by method: steps, mean accuracies from 0 to 1, and their deviations, drawn as a band; up to five.
