@@ -81,6 +81,17 @@ def test_the_readme_says_how_three_other_seeds_end():
     assert "end at {:.4f}, {:.4f} and {:.4f}".format(*(run["metric"]["mean"] for run in arm["runs"])) in PROSE
 
 
+def test_other_seeds_of_the_learned_prior_are_told_with_and_without_hints():
+    """In the README by their end, in chapter 8 by each step."""
+    chapter = (ROOT / "book" / "08_prior.py").read_text()
+    arms = json.loads((ROOT / "results" / "prior-short.json").read_text())["arms"]
+    assert [arm["changes"] for arm in arms] == [{"hint": 0.0}, {"hint": 0.7}]
+    told = ["{:.4f}, {:.4f} and {:.4f}".format(*(run["metric"]["mean"] for run in arm["runs"])) for arm in arms]
+    assert f"end at {told[0]}, and with a hint loss at {told[1]}" in PROSE
+    for run in (run for arm in arms for run in arm["runs"]):
+        assert f"| {run['seed']} | " + " | ".join(f"{loss:.4f}" for loss in run["metric"]["by_step"]) + " |" in chapter
+
+
 def test_the_readme_says_what_a_meta_trained_adam_reaches():
     """Each of three seeds; and it must go on saying that the rule is not ahead."""
     (arm,) = json.loads((ROOT / "results" / "mnist-meta-adam.json").read_text())["arms"]
