@@ -122,6 +122,7 @@ Markdown(f"""
 # | [10 Transfer](10_transfer.ipynb) | a rule far from home, why it runs away, and one that travels and lasts | 20 |
 # | **Part III, past the paper** | | |
 # | [12 A learner that is asked once](12_factored.ipynb) | one thought for each synapse and step: a rule that wins, travels and lasts | 20 |
+# | [13 What the messages say](13_messages.ipynb) | how much gradient is in them, what the rules do instead, and a lesson for Adam | 25 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |

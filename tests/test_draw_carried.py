@@ -38,3 +38,8 @@ def test_the_control_is_in_the_first_panel_and_once_in_the_legend():
     figure = by_place(SCORES, PLACES, CONTROL)
     assert lines(figure.axes[0])[:2] == [("wrong examples", [0.01] * 3)] * 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["wrong examples", "step 1", "step 2"]
+
+
+def test_steps_that_are_not_the_first_ones_have_their_own_names():
+    figure = by_place(SCORES, PLACES, CONTROL, steps=[5, 60])
+    assert [label for label, _ in lines(figure.axes[1])] == ["step 5", "step 60"]

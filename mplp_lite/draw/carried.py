@@ -1,6 +1,7 @@
 """What messages carry: how well something can be read from them, by the node that speaks and by inner step."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,13 +13,14 @@ FLOOR = -0.2
 """Scores below it are drawn at it."""
 
 
-def by_place(scores: Mapping[str, np.ndarray], places: Sequence[str], control: np.ndarray) -> Figure:
+def by_place(scores: Mapping[str, np.ndarray], places: Sequence[str], control: np.ndarray, steps: Sequence[int] | None = None) -> Figure:
     """A panel for each thing that was read, with a line for each inner step: how well the gradient could be read from it, place by place.
 
     Args:
         scores: by what was read, the `R^2` on held-out runs, `(steps, places)`.
         places: the nodes that speak, from the loss on down.
         control: scores of the first panel's messages when they are dealt to wrong examples, `(steps, places)`; grey in that panel.
+        steps: which inner steps these are; 1, 2, ... by default.
     """
     with style():
         figure, panels = plt.subplots(1, len(scores), figsize=(7.6, 2.9), sharey=True, squeeze=False)
@@ -28,8 +30,8 @@ def by_place(scores: Mapping[str, np.ndarray], places: Sequence[str], control: n
             if axes is panels[0, 0]:
                 for row in control:
                     axes.plot(at, np.maximum(row, FLOOR), ":", color="grey", linewidth=1.2, label="wrong examples")
-            for step, (row, color) in enumerate(zip(values, step_colors(len(values)), strict=True), 1):
-                marker = "osD^v"[(step - 1) % 5]
+            looks = zip(steps or range(1, len(values) + 1), values, step_colors(len(values)), cycle("osD^v"))
+            for step, row, color, marker in looks:
                 axes.plot(at, np.maximum(row, FLOOR), marker=marker, markersize=4, color=color, label=f"step {step}")
             axes.set_title(name, fontsize=9)
             axes.set_xticks(at, places, rotation=90, fontsize=9)
