@@ -603,7 +603,7 @@ plt.show()
 # **Eleven points for Adam, fourteen for SGD**, after twenty steps: from 54 to 65 %, and from 48 to 62 %, with no learned thing in it, and nothing to pay but one mean for each unit. After a hundred steps it is two to three points. It is not that biases would be better left alone:
 # that brings little (share 0). What helps is that they undo. And what they must not do is undo it all: at a share of one what a unit gets can no longer move on average over a batch, and accuracy falls, that of SGD to a third by step 100.
 #
-# So Adam was not at its best in chapter 9, nor in the tables of chapter 12; with this it is closer, and still behind: 65 % against 74 at twenty steps, 83 against 84 or 85 at a hundred. It carries elsewhere, too: with a second hidden layer Adam
+# So Adam was not at its best in chapter 9, nor in the tables of chapter 12; with this it is closer, and still behind: 65 % against 74 at twenty steps, 83 against 84.5 at a hundred (chapter 12). It carries elsewhere, too: with a second hidden layer Adam
 # has 50 instead of 26 (exercise 1). Part of it is the old knowledge. Adam, but not SGD, gains as much if the mean of all images, which a network that sees each image once does not have, is taken off beforehand; with both it
 # has 69 (exercise 2).
 #
