@@ -92,6 +92,20 @@ def test_other_seeds_of_the_learned_prior_are_told_with_and_without_hints():
         assert f"| {run['seed']} | " + " | ".join(f"{loss:.4f}" for loss in run["metric"]["by_step"]) + " |" in chapter
 
 
+def test_other_seeds_of_the_digits_rule_are_told_with_and_without_shared_standardizers():
+    """In the README by their end, in chapter 9 by their held-out loss on the way, too."""
+    chapter = (ROOT / "book" / "09_digits.py").read_text()
+    arms = json.loads((ROOT / "results" / "mnist-short.json").read_text())["arms"]
+    assert [arm["changes"] for arm in arms] == [{"sharing": "all"}, {"sharing": "learners"}]
+    for arm in arms:
+        assert "end at {:.1f}, {:.1f} and {:.1f} %".format(*(100 * run["metric"]["mean"] for run in arm["runs"])) in PROSE
+    for run in (run for arm in arms for run in arm["runs"]):
+        curve = dict(zip(run["curve"]["step"], run["curve"]["held_out"], strict=True))
+        losses = " | ".join(f"{curve[step]:.3f}" for step in (200, 400, 600))
+        accuracy = "{:.1f} ± {:.1f}".format(100 * run["metric"]["mean"], 100 * run["metric"]["sd"])
+        assert f"| {run['seed']} | {losses} | {accuracy} |" in chapter
+
+
 def test_the_readme_says_what_a_meta_trained_adam_reaches():
     """Each of three seeds; and it must go on saying that the rule is not ahead."""
     (arm,) = json.loads((ROOT / "results" / "mnist-meta-adam.json").read_text())["arms"]

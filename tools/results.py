@@ -82,6 +82,7 @@ RESULTS = {
     "prior-maml": Study("maml", "--grid first_scale=0.02,0.05,0.1,0.2,0.3,0.5", arms=6, seeds=1),
     "meta-sgd": Study("meta-sgd", "--seeds 3"),
     "mnist-meta-adam": Study("mnist-meta-adam", "--seeds 3"),
+    "mnist-short": Study("mnist", "--seeds 3 --steps 600 --grid sharing=learners,all", ("steps=600",), arms=2),
     "prior-short": Study("prior", "--seeds 3 --steps 3000 --grid hint=0.0,0.7", ("steps=3000",), arms=2),
     "sinusoid-short": Study("sinusoid", "--steps 4700 --seed 1 --seeds 3", ("steps=4700",)),
 }
