@@ -274,9 +274,9 @@ plt.show()
 # | | 1 | 0.236 | 0.236 | 0.234 | 10.1 ± 0.9 |
 # | | 2 | 0.228 | 0.233 | 0.229 | 11.4 ± 3.2 |
 #
-# All begin on a plateau. One seed leaves it after some two hundred meta-steps, one after four hundred; seed 0 has hardly begun at six hundred. When is a matter of luck; and ten times
-# as many steps, as the shipped rule has had, leave time enough. **With shared standardizers none leaves it**, and the accuracy is that of a guess or next to it. That none would
-# ever, six hundred meta-steps cannot say. But the paper's finding stands: of two things that layers might share, what they think and what they call normal, the second should stay their own.
+# All begin on a plateau. One seed leaves it after some two hundred meta-steps, one after four hundred; seed 0 has hardly begun at six hundred. The shipped rule took some five hundred
+# (Figure 9.2) and had ten times as many to go on. **With shared standardizers none leaves it**, and the accuracy is that of a guess or next to it. That none ever would, six hundred
+# meta-steps cannot say; that it comes out worse, as the paper found, they do.
 #
 # (The numbers above the table are from `results/mnist.json`, made by `python -m mplp_lite evaluate mnist`; the table in the README has every row.)
 #
