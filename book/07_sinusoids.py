@@ -483,7 +483,7 @@ for part, steps in zip(("a quarter", "half", "three quarters"), quarters):
 print(f"not within {longest}: {never} of {many} runs")
 
 # %% [markdown]
-# Half of the runs need 82 steps or fewer, and three quarters 147: every step with all fifty points, at the best rate of three
+# Half of the runs need 82 steps or fewer, and three quarters 145: every step with all fifty points, at the best rate of three
 # and the best start of three. That is the honest size of the feat: **five steps of the rule are worth some eighty of a tuned
 # Adam that may look at everything again and again**. It saves steps, not data. Adam is less reliable, too: 7 of 100 runs do
 # not get there in a thousand steps. And the usual starts are slower here, by a factor of three and more in the mean.

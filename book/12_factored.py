@@ -164,7 +164,7 @@ here = task.judge(protocol, meta_state.rule, key, some)["accuracy"]
 show("trained here", here)
 
 # %% [markdown]
-# **About sixty per cent**, after a hundred meta-steps of some two minutes. The paper reports 48.95 for five thousand, and its published rule has 50.0
+# **More than sixty per cent**, after a hundred meta-steps of some two minutes. The paper reports 48.95 for five thousand, and its published rule has 50.0
 # on these test images. The plateau at the loss of guessing (.230) is here, too; it lasts for some fifty meta-steps, where the small rule of chapter 9 needed four hundred. This rule has
 # met one network and twenty steps, and like the one of chapter 9 it would do poorly anywhere else.
 #

@@ -46,7 +46,8 @@ class Node:
         op: what it computes and stores.
         aggregate: how messages from several consumers become one, `"mean"` or `"sum"`: ours, the paper averages inside a layer (eq. 5).
         tied_to: name of the node whose parameter, learner, standardizer and scale this one uses, as the steps of an unrolled network
-            do; what they add to the parameter in one inner step adds up. Carries stay apart. `""`: it has its own.
+            do; what they add to the parameter in one inner step adds up, or its mean counts, see `Learner.adds_up`. Carries stay apart.
+            `""`: it has its own.
         embedding: numbers that it holds and that its learner reads as they are, after all else (appendix A): how nodes that share a
             learner are told apart.
 

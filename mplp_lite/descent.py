@@ -13,7 +13,7 @@ from jax import Array
 
 from .learners import Learner, Thought
 from .losses import L1, L2, CrossEntropy
-from .nodes import Activation, Add, Bias, Loss, Operation, Softmax, Weight
+from .nodes import Activation, Add, Bias, Convolution, Loss, Operation, Softmax, Weight
 
 SLOPES = {
     "relu": lambda x: (x > 0).astype(x.dtype),
@@ -46,7 +46,7 @@ class Backprop(Learner):
     @nn.compact
     def __call__(self, op, reads, carry):
         """See `Learner`."""
-        if isinstance(op, Weight) and op.aggregate != "sum":
+        if isinstance(op, Weight | Convolution) and op.aggregate != "sum":
             raise ValueError(f"A weight node has aggregate={op.aggregate!r}, but derivatives add up; build it with aggregate='sum'.")
         message, *stored = reads
         parameter = None if op.parameter_shape is None else self.way_back(op, stored.pop(0))
@@ -54,7 +54,7 @@ class Backprop(Learner):
         if parameter is None:
             return Thought(None, None, op.collect(by_input))
         carry, update = self.remember(carry, -by_parameter)
-        return Thought(carry, update[..., 0].mean(axis=0), op.collect(by_input))
+        return Thought(carry, update[..., 0].mean(axis=0) * op.places, op.collect(by_input))
 
     def way_back(self, op: Operation, parameter: Array) -> Array:
         """What messages are multiplied with on their way back: the parameter itself, `(1, *shape, 1)`."""
@@ -75,8 +75,8 @@ class Momentum(Backprop):
     momentum: float = 0.9
 
     def first_carry(self, op, batch):
-        """Zero velocities, `(batch, *op.shape, 1)`, where there is a parameter."""
-        return None if op.parameter_shape is None else jnp.zeros((batch, *op.shape, 1))
+        """Zero velocities, `(batch * op.places, *op.shape, 1)`, where there is a parameter."""
+        return None if op.parameter_shape is None else jnp.zeros((batch * op.places, *op.shape, 1))
 
     def remember(self, carry, update):
         """`v' = momentum v - m x`, both kept and proposed."""
@@ -97,7 +97,7 @@ class FeedbackAlignment(Backprop):
 
     def way_back(self, op, parameter):
         """`B (1, i, j, 1)` at a weight node, the parameter itself elsewhere; a ValueError if nodes of other shapes share it."""
-        if not isinstance(op, Weight):
+        if not isinstance(op, Weight | Convolution):
             return parameter
         if self.has_variable("params", "B") and self.get_variable("params", "B").shape != op.shape:
             raise ValueError("Weight nodes of different shapes cannot share one way back; use sharing='none'.")
@@ -126,6 +126,7 @@ def derivative(op: Operation, message: Array, parameter: Array | None, *stored: 
 
 
 derivative.register(Weight, lambda op, m, w, x: (m * x, m * w))
+derivative.register(Convolution, lambda op, m, w, x: (m * x, m * w))
 derivative.register(Bias, lambda op, m, b, x: (m, m))
 derivative.register(Add, lambda op, m, _, x, other: (None, m))
 derivative.register(L2, lambda op, loss, _, p, t, difference: (None, -difference))

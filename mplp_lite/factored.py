@@ -30,6 +30,7 @@ class Factored(Learner):
     """`f` on averages over the batch; `g` of a synapse as a product of matrices (after eq. 1, 3 and 5).
 
     Weights and biases have a memory and an age, which they count for themselves; the perceptrons of all other nodes have none.
+    Its updates have a size of their own, however large messages are, so nodes that share a parameter move it by their mean.
     Messages, parameters and the inputs of weights are divided by their root mean square at every call, so a protocol needs no
     calibration: use `normalizer="none"`. What other nodes store is read as it is; activations also read what they put out, so that
     one `g` can tell a sigmoid from a step, and where it is flat.
@@ -58,6 +59,7 @@ class Factored(Learner):
     step: float = 0.03
     fan_in: int = 100
     embedded: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = False
 
     def __post_init__(self):
         check_sizes(fan_in=self.fan_in)
@@ -85,11 +87,11 @@ class Factored(Learner):
             return Thought(None, None, self.collect(op, said))
         check_factored(op)
         parameter, x = (piece[..., 0] for piece in others)
-        heard = sized(message.reshape(len(x), op.units, -1))
+        heard = sized(message.reshape(len(x), op.shape[-1], -1))
         x = sized(x.reshape(len(x), -1, 1))[..., 0]
         own = sized(parameter[0][..., None])
         thought = self._think(own, self._pooled(op, x, heard), carry)
-        back = self._back(op, own, heard, carry)
+        back = op.fold(self._back(op, own, heard, carry))
         update = thought[..., 0] * nn.sigmoid(thought[..., 1]) * (self.step * self._share(op))
         return Thought(self._remember(thought, carry), update, back)
 
@@ -114,27 +116,28 @@ class Factored(Learner):
         return {"memory": (1 - u) * carry["memory"] + u * jnp.tanh(candidate), "age": carry["age"] + 1}
 
     def _back(self, op, own, heard, carry):
-        """The messages to the inputs, `(b, inputs, m)`."""
+        """The messages to the inputs of each place, `(b places, inputs, m)`."""
         if len(op.shape) == 1:
             return heard
         start = nn.initializers.normal(0.3)
         mixers = self.param("Q", start, (1 + self.hidden, self.message, self.message))
         kept = jnp.concatenate([own, carry["memory"]], axis=-1)
         mixed = jnp.einsum("bjm,kmn->bjkn", heard, mixers)
-        return jnp.einsum("ijk,bjkn->bin", kept, mixed) / jnp.sqrt(jnp.asarray(op.units, heard.dtype))
+        return jnp.einsum("ijk,bjkn->bin", kept, mixed) / jnp.sqrt(jnp.asarray(op.shape[-1], heard.dtype))
 
     def _share(self, op):
         return 1.0 if len(op.shape) == 1 else self.fan_in / op.shape[0]
 
 
 def check_factored(op: Operation) -> None:
-    """Lets an operation pass whose entries are synapses between inputs and outputs, or one for each unit.
+    """Lets an operation pass whose entries are synapses between all inputs and outputs of a place, or one for each unit there.
 
     Raises:
         NotImplementedError: if it is neither.
     """
-    shapes = (op.units,), (op.incoming, op.units)
-    if op.shape not in shapes or op.parameter_shape != op.shape:
+    units = op.units // op.places
+    inputs = op.incoming if op.places == 1 else op.shape[0]
+    if op.shape not in ((units,), (inputs, units)) or op.parameter_shape != op.shape:
         raise NotImplementedError(
             f"Factored speaks for weights between all inputs and outputs and for biases, not for {type(op).__name__} with entries of shape "
             f"{op.shape} and a parameter of shape {op.parameter_shape}; give that kind of node another learner."

@@ -110,6 +110,8 @@ class Learner(nn.Module):
     first_scale: float = 0.2 * 0.05
     embedded: ClassVar[bool] = True
     """Whether it reads the embeddings of nodes."""
+    adds_up: ClassVar[bool] = True
+    """Whether the updates of a parameter that several nodes use add up, as derivatives do; else it moves by their mean."""
     incidental: ClassVar[frozenset[str]] = frozenset({"first_scale"})
     """Fields that a rule, once it is made, does not depend on; learners that differ in others cannot adopt each other's rules."""
 
@@ -118,7 +120,9 @@ class Learner(nn.Module):
         super().__post_init__()
 
     def first_carry(self, op: Operation, batch: int) -> Any:
-        """The carry before the first inner step: an array or any pytree of arrays, `(batch, *op.shape, c)` say, or without batch slots.
+        """The carry before the first inner step: an array or any pytree of arrays.
+
+        `(batch * op.places, *op.shape, c)` say, or without batch slots.
 
         `None` for a learner without memory.
         """
@@ -181,8 +185,8 @@ class GRU(Learner):
     incidental = Learner.incidental | {"gate_bias", "blocks"}
 
     def first_carry(self, op, batch):
-        """Zeros, `(batch, *op.shape, c)`."""
-        return jnp.zeros((batch, *op.shape, (op.parameter_shape is not None) + self.hidden + self.message))
+        """Zeros, `(batch * op.places, *op.shape, c)`."""
+        return jnp.zeros((batch * op.places, *op.shape, (op.parameter_shape is not None) + self.hidden + self.message))
 
     @nn.compact
     def __call__(self, op, reads, carry):

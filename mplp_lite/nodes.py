@@ -5,14 +5,16 @@ operation, `m` message channel, `c` carry channel.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from .checks import ACTIVATIONS, AGGREGATORS, check_choice, check_key, check_number, shown
+from .checks import ACTIVATIONS, AGGREGATORS, check_choice, check_key, check_number, check_sizes, shown
 
 
 class Fired(NamedTuple):
@@ -33,6 +35,8 @@ class Operation:
 
     Attributes:
         units: how many there are, `>= 1`.
+        places: at how many places of an example each entry of the bundle works, 1 but where weights are shared over an image. Each place
+            counts as an example of its own: learners see `b places` slots, and keep as many carries.
         arity: how many inputs each takes (of the class).
         learns: whether a learner speaks for it (of the class).
 
@@ -41,6 +45,7 @@ class Operation:
     """
 
     units: int
+    places: ClassVar[int] = 1
     arity: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     incidental: ClassVar[frozenset[str]] = frozenset({"units"})
@@ -98,8 +103,15 @@ class Operation:
         return (message, *own, *(value[..., None] for value in stored))
 
     def collect(self, messages: Array) -> Array:
-        """Turns one message per entry, `(b, *shape, m)`, into one per input unit, `(b, units, m)`."""
-        return messages
+        """Turns one message per entry, `(b places, *shape, m)`, into one per input unit, `(b, units, m)`."""
+        return self.fold(messages)
+
+    def fold(self, messages: Array) -> Array:
+        """Turns one message per place and input there, `(b places, inputs, m)`, into one per input unit, `(b, units, m)`.
+
+        Where an input belongs to several places, their messages add up.
+        """
+        return messages.reshape(-1, self.incoming, messages.shape[-1]) if self.places > 1 else messages
 
     def pool(self, updates: Array) -> Array:
         """Turns one update per entry, `(*shape)`, into one per number of the parameter, `parameter_shape`.
@@ -196,22 +208,144 @@ class Weight(Operation):
         return AGGREGATORS[self.aggregate](messages, axis=2)
 
 
-@dataclass(frozen=True)
-class Bias(Operation):
-    """`y_u = x_u + b_u`, zero at first."""
+@dataclass(frozen=True, kw_only=True)
+class Convolution(Operation):
+    """Synapses between a window of a square image and some features, the same ones at every place of the window.
+
+    `y_pj = sum_i w_ij x_(p, i)`, with `i` over the pixels and channels of the window at place `p`. A learner that speaks for weights speaks
+    for these, too (their kind is `"weight"`): for each place of each example as for an example, so that means over examples (eq. 4) run
+    over places. Channels are the last axis of an image, of what enters and of what leaves.
+
+    Attributes:
+        side: pixels along each side of the image.
+        channels: numbers a pixel.
+        window: pixels along each side of the window.
+        stride: pixels from one place to the next.
+        features: numbers a place.
+        units: all that leaves, `places * features`; not given, but computed.
+        aggregate: how the messages of the synapses of one input unit become one, `"mean"` (eq. 5) or `"sum"`.
+        deviation: standard deviation of a fresh weight, `>= 0`.
+
+    Raises:
+        ValueError: if a size is no positive whole number, the window is larger than the image, the aggregator is unknown, or the deviation
+            is negative or not finite.
+    """
+
+    side: int
+    channels: int = 1
+    window: int = 3
+    stride: int = 1
+    features: int = 8
+    units: int = field(init=False)
+    aggregate: str = "mean"
+    deviation: float = 0.05
+    kind: ClassVar[str] = "weight"
+    incidental = Operation.incidental | {"side", "channels", "window", "stride", "features", "deviation"}
+
+    def __post_init__(self):
+        check_sizes(side=self.side, channels=self.channels, window=self.window, stride=self.stride, features=self.features)
+        if self.window > self.side:
+            raise ValueError(f"A window of {self.window} pixels was given for images of {self.side} a side; make it smaller.")
+        check_choice("aggregate", self.aggregate, AGGREGATORS)
+        check_number("deviation", self.deviation, 0)
+        object.__setattr__(self, "units", self.places * self.features)
 
     @property
-    def parameter_shape(self):
-        """`(u,)`."""
-        return self.shape
+    def places_a_side(self) -> int:
+        """Places along each side: pixels along each side of the image that leaves."""
+        return (self.side - self.window) // self.stride + 1
+
+    @property
+    def places(self):
+        """`p`."""
+        return self.places_a_side**2
+
+    @property
+    def incoming(self):
+        """All pixels and channels."""
+        return self.side**2 * self.channels
+
+    @property
+    def shape(self):
+        """`(i, j)`, the window by the features."""
+        return (self.window**2 * self.channels, self.features)
+
+    parameter_shape = shape
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """`(p, i)`: the input units that each place sees."""
+        image = np.arange(self.incoming).reshape(self.side, self.side, self.channels)
+        corners = [self.stride * k for k in range(self.places_a_side)]
+        return np.stack([image[r : r + self.window, c : c + self.window].ravel() for r in corners for c in corners])
+
+    def initial(self, key):
+        """`N(0, deviation)` per weight."""
+        check_key(key)
+        return self.deviation * jax.random.normal(key, self.shape)
+
+    def forward(self, parameter, x):
+        """`(b, incoming), (i, j) -> (b, p j)`; stores what each place sees, `(b p, i)`."""
+        windows = x[:, self.seen].reshape(-1, self.shape[0])
+        return Fired((windows @ parameter).reshape(len(x), self.units), (windows,))
+
+    def read(self, message, parameter, stored):
+        """`(b p, 1, j, m)`, `(1, i, j, 1)`, `(b p, i, 1, 1)`."""
+        at_places = message.reshape(-1, 1, self.features, message.shape[-1])
+        return at_places, parameter[None, ..., None], stored[0][:, :, None, None]
+
+    def collect(self, messages):
+        """`(b p, i, j, m) -> (b, incoming, m)` (eq. 5); 0 for inputs that no place sees."""
+        total = self.fold(messages.sum(axis=2))
+        synapses = self.features * np.bincount(self.seen.ravel(), minlength=self.incoming)
+        return total if self.aggregate == "sum" else total / np.maximum(synapses, 1).astype(total.dtype)[None, :, None]
+
+    def fold(self, messages):
+        """`(b p, i, m) -> (b, incoming, m)`."""
+        at_places = messages.reshape(-1, *self.seen.shape, messages.shape[-1])
+        return jnp.zeros((len(at_places), self.incoming, messages.shape[-1]), messages.dtype).at[:, self.seen].add(at_places)
+
+
+@dataclass(frozen=True)
+class Bias(Operation):
+    """`y_u = x_u + b_u`, zero at first.
+
+    Attributes:
+        units: number of units.
+        places: how many places of an image they stand for, one after the other; all places have the same `units / places` biases.
+
+    Raises:
+        ValueError: if a size is no positive whole number, or places do not divide units.
+    """
+
+    places: int = 1
+    incidental = Operation.incidental | {"places"}
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_sizes(places=self.places)
+        if self.units % self.places:
+            raise ValueError(f"Bias was given units={self.units} at places={self.places}; let the places divide the units.")
+
+    @property
+    def shape(self):
+        """`(u / places,)`."""
+        return (self.units // self.places,)
+
+    parameter_shape = shape
 
     def initial(self, key):
         """Zeros, whatever the key."""
         return jnp.zeros(self.shape)
 
     def forward(self, parameter, x):
-        """`(b, u), (u,) -> (b, u)`; stores `x`."""
-        return Fired(x + parameter[None], (x,))
+        """`(b, u), (u / places,) -> (b, u)`; stores `x (b places, u / places)`."""
+        at_places = x.reshape(-1, *self.shape)
+        return Fired((at_places + parameter[None]).reshape(x.shape), (at_places,))
+
+    def read(self, message, parameter, stored):
+        """Message, bias and input, each place as an example."""
+        return super().read(message.reshape(-1, *self.shape, message.shape[-1]), parameter, stored)
 
 
 @dataclass(frozen=True)

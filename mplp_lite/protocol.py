@@ -98,7 +98,8 @@ class Protocol(Network):
         rule = Rule({}, {}, {})
 
         def introduce(node, state, message):
-            self._add_missing(rule, jax.random.fold_in(key, len(rule.learners)), node, state, message)
+            if node.op.learns:
+                self._add_missing(rule, jax.random.fold_in(key, len(rule.learners)), node, state, message)
             return self._speak(rule, False, node, state, message)
 
         zeros = {node.name: jnp.zeros((1, node.op.units)) for node in self.graph.nodes if isinstance(node.op, Input)}
@@ -239,11 +240,14 @@ class Protocol(Network):
         return State(self._moved(state.parameters, states), carries), {name: s.seen for name, s in states.items() if s.seen}
 
     def _moved(self, parameters, states):
-        """The new parameters: of nodes that are tied, each moved its own copy, and all moves add up."""
-        new = {name: states[name].parameter for name in parameters}
-        for node in self.graph.nodes:
-            if node.tied_to in new:
-                new[node.tied_to] = new[node.tied_to] + (states[node.name].parameter - parameters[node.tied_to])
+        """The new parameters: of nodes that are tied, each moved its own copy, and all moves count."""
+        new = {}
+        for name, old in parameters.items():
+            users = [node for node in self.graph.nodes if node.owner == name]
+            own, *others = (states[user.name].parameter for user in users)
+            new[name] = own + sum(other - old for other in others)
+            if others and not self.learner_for(users[0]).adds_up:
+                new[name] = old + (new[name] - old) / len(users)
         return new
 
     def _speak(self, rule, calibrating, node, state, message):

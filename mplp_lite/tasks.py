@@ -182,8 +182,8 @@ class Images(Examples):
         """Accuracy on all test images, and on 100 drawn for each run and step, as the paper counts it; see `judge`."""
         if self.test is None:
             return super().judge(network, rule, key, runs, prior)
-        sizes = self.steps, self.batch, runs, prior, self.again
-        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, *sizes)
+        drawn = self.steps, self.batch, runs
+        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, *drawn, prior, self.again)
         hundred = min(100, right.shape[-1])
         sampled = evaluate.sampled_accuracy(right, jax.random.fold_in(key, 1), hundred)
         return {"accuracy": right.mean(-1), f"accuracy_on_{hundred}": sampled}

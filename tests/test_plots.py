@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mplp_lite import losses
-from mplp_lite.draw.graphs import LOOKS, columns, draw_apart, draw_chain, look, places, take_apart
+from mplp_lite.draw.graphs import LOOKS, columns, draw_apart, draw_bundles, draw_chain, look, places, take_apart
 from mplp_lite.draw.nodes import loss_curves, softmax_stages
 from mplp_lite.graph import Node, connect, mlp
 from mplp_lite.nodes import Activation, Add, Bias, Input, Softmax, Target, Weight
@@ -121,3 +121,20 @@ def test_curves_of_the_losses_are_those_of_the_formulas():
     p, loss = curves["target 1"]
     assert np.allclose(loss, -np.log(np.clip(p, 1e-7, 1 - 1e-7)), atol=1e-5)
     plt.close(figure)
+
+
+def test_bundles_of_any_graph_stand_in_columns_and_arrows_lead_to_the_right(axes):
+    draw_bundles(axes, BRANCHED)
+    assert texts(axes) == sorted(node.name for node in BRANCHED.nodes if node.name != "y")
+    ends = sorted((text.xyann[0], text.xy[0]) for text in axes.texts if text.get_text() == "")
+    assert ends == [(0, 1), (0, 3), (1, 2), (2, 3), (3, 4), (4, 5)]
+    assert len(axes.collections) == 6
+    named = axes.get_legend_handles_labels()[1]
+    assert sorted(named) == sorted({"learns nothing", "weight", "activation", "another operation", "bias", "loss"})
+
+
+def test_a_tied_bundle_is_named_by_its_owner(axes):
+    tied = [Node("x", Input(2)), Node("W", Weight(units=2, inputs=2)), Node("again", Weight(units=2, inputs=2), tied_to="W")]
+    nodes = [*tied, Node("loss", losses.L2(2)), Node("y", Target(2))]
+    draw_bundles(axes, connect(nodes, [("x", "W"), ("W", "again"), ("again", "loss"), ("y", "loss")]))
+    assert texts(axes) == ["W", "W", "loss", "x"]

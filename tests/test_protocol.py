@@ -16,7 +16,7 @@ from mplp_lite.descent import Backprop
 from mplp_lite.graph import Node, connect, mlp, sequential
 from mplp_lite.learners import GRU, Learner, Stateless, Thought
 from mplp_lite.losses import L2
-from mplp_lite.nodes import Add, Bias, Input, Target
+from mplp_lite.nodes import Add, Bias, Input, Target, Weight
 from mplp_lite.protocol import Protocol
 from mplp_lite.standardize import standardize
 from mplp_lite.weights import named_leaves
@@ -100,6 +100,20 @@ def test_a_new_rule_is_untrained_uncalibrated_and_drawn_anew_for_each_node():
     assert all((leaf != others[name]).any() for name, leaf in kernels.items())
     twins = ("W1", "W2"), ("b1", "b2"), ("W1", "b1")
     assert all((rule.learners[a]["f"]["Dense_0"]["W"] != rule.learners[b]["f"]["Dense_0"]["W"]).any() for a, b in twins)
+
+
+def test_a_node_that_learns_nothing_has_nothing_in_the_rule():
+    class Join(Add):
+        learns = False
+
+    names = ["x", "W1", "b1", "join", "loss"]
+    ops = [Input(2), Weight(inputs=2, units=2), Bias(2), Join(2), L2(2)]
+    edges = [("x", "W1"), ("W1", "b1"), ("W1", "join"), ("b1", "join"), ("join", "loss"), ("y", "loss")]
+    protocol = Protocol(connect([*map(Node, names, ops), Node("y", Target(2))], edges), Stateless(message=2, widths=(4,)))
+    rule = protocol.new_rule(jax.random.key(0))
+    assert set(rule.learners) == set(rule.statistics) == {"W1", "b1", "loss"}
+    _, trail = protocol.update(rule, protocol.init(jax.random.key(0), 3), jnp.ones((3, 2)), jnp.zeros((3, 2)))
+    np.testing.assert_array_equal(trail["b1"]["message"].shape, (3, 2, 2))
 
 
 def test_with_trained_replaces_the_trained_part_and_nothing_else(lesson):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import Gain, jit, max_difference, meta_losses, noise, random_prior, random_rule, refused
-from mplp_lite import baselines, descent, losses
+from mplp_lite import Factored, baselines, descent, losses
 from mplp_lite.descent import Backprop, Momentum
 from mplp_lite.graph import Node, connect
 from mplp_lite.learners import GRU, Learner, Stateless, Thought
@@ -272,6 +272,16 @@ def test_tied_nodes_share_learners_and_scales_but_not_carries_and_their_changes_
         added = sum(trail[user]["delta"] for user in tied)
         np.testing.assert_allclose(new.parameters[name], state.parameters[name] + added, atol=1e-6)
         assert all(max_difference(new.carries[user], new.carries[tied[0]]) > 1e-3 for user in tied[1:])
+
+
+def test_updates_with_a_size_of_their_own_are_averaged_over_users():
+    protocol = Protocol(unrolled(), Factored(message=2, hidden=2, widths=(4,)), "kinds", "none")
+    rule, state, (xs, ys) = protocol.new_rule(KEY), protocol.begin(random_prior(protocol), BATCH), lessons(protocol.graph)
+    new, trail = jit(protocol.update)(rule, state, jax.tree.map(lambda values: values[0], xs), ys[0])
+    for name, tied in {"Wx1": ["Wx1", "Wx2", "Wx3"], "b1": ["b1", "b2", "b3"], "Wh2": ["Wh2", "Wh3"], "Wo": ["Wo"]}.items():
+        mean = sum(trail[user]["delta"] for user in tied) / len(tied)
+        assert jnp.abs(mean).max() > 1e-4
+        np.testing.assert_allclose(new.parameters[name], state.parameters[name] + mean, atol=1e-6)
 
 
 def test_during_a_step_every_user_reads_the_old_value():

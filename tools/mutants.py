@@ -49,8 +49,8 @@ MUTANTS = [
     Mutant("messages pile up", "arrows", "state._replace(messages=())", "state", "graph"),
     Mutant("seed of ones", "arrows", "return state, loss[..., None]", "return state, 0 * loss[..., None] + 1", "graph protocol"),
     Mutant("synapses collect over inputs", "nodes", "(messages, axis=2)", "(messages, axis=1)", "nodes"),
-    Mutant("bias taken off", "nodes", "x + parameter[None], (x,)", "x - parameter[None], (x,)", "nodes network"),
-    Mutant("wide priors", "nodes", "deviation: float = 0.05", "deviation: float = 0.5", "nodes"),
+    Mutant("bias taken off", "nodes", "(at_places + parameter[None])", "(at_places - parameter[None])", "nodes network"),
+    Mutant("wide priors", "nodes", "deviation: float = 0.05\n    incidental", "deviation: float = 0.5\n    incidental", "nodes"),
     Mutant(
         "softmax of the wrong axis",
         "nodes",

@@ -135,3 +135,28 @@ def draw_chain(axes: Axes, graph: Graph) -> None:
 
 def _draw_arrow(axes, start, end, height, color):
     axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.3})
+
+
+def draw_bundles(axes: Axes, graph: Graph) -> None:
+    """One mark for each bundle, named by the node whose parameter it uses, and the forward arrows between them; targets are left out.
+
+    Args:
+        axes: where to draw; its legend, if you make one, names the kinds of nodes.
+        graph: any graph.
+    """
+    column = {name: at for name, at in columns(graph).items() if name not in graph.targets}
+    stacks = {place: [name for name in column if column[name] == place] for place in column.values()}
+    at = {name: (place, (len(stack) - 1) / 2 - k) for place, stack in stacks.items() for k, name in enumerate(stack)}
+    for arrow in graph.forward:
+        if arrow.source in at:
+            long = column[arrow.target] - column[arrow.source] > 1 and at[arrow.source][1] == at[arrow.target][1]
+            style = {"arrowstyle": "-|>", "color": "#767676", "shrinkA": 10, "shrinkB": 10}
+            axes.annotate("", at[arrow.target], at[arrow.source], arrowprops=style | {"connectionstyle": f"arc3,rad={-0.35 * long}"})
+    for name, (x, y) in at.items():
+        marker, color, label = LOOKS[look(graph.node(name))]
+        label = label.removesuffix(" (one synapse)").replace("input or target", "learns nothing")
+        new = label not in axes.get_legend_handles_labels()[1]
+        axes.scatter(x, y, s=200, marker=marker, color=color, edgecolors=INK, zorder=3, label=label if new else None)
+        axes.annotate(graph.node(name).owner, (x, y), (0, -18), textcoords="offset points", ha="center", fontsize=8)
+    axes.set(xlim=(-0.5, max(column.values()) + 0.5), ylim=(min(y for _, y in at.values()) - 0.9, max(y for _, y in at.values()) + 0.9))
+    axes.set_axis_off()
