@@ -124,6 +124,7 @@ Markdown(f"""
 # | [12 A learner that is asked once](12_factored.ipynb) | one thought for each synapse and step: a rule that wins, travels and lasts | 20 |
 # | [13 What the messages say](13_messages.ipynb) | how much gradient is in them, what the rules do instead, and a lesson for Adam | 25 |
 # | [15 Other graphs, one rule](15_graphs.ipynb) | ways around, two branches, two losses, weights used again and at every place of an image | 20 |
+# | [16 Never differentiable](16_steps.ipynb) | networks of steps, signs and whole numbers, and meta-training without a slope | 15 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |
