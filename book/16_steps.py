@@ -349,7 +349,7 @@ def loss_at_last(numbers, key):
 
 
 @partial(jax.jit, static_argnames=("optimizer", "pairs", "tasks"))
-def generation(numbers, state, key, optimizer, pairs=16, tasks=2, size=0.02):
+def generation(numbers, state, key, optimizer, pairs, tasks=2, size=0.02):
     """One step of evolution."""
     change_key, task_key = jax.random.split(key)
     changes = size * jax.random.normal(change_key, (pairs, numbers.size))
@@ -367,12 +367,12 @@ def generation(numbers, state, key, optimizer, pairs=16, tasks=2, size=0.02):
     return numbers + move, state, losses.mean()
 
 
-generations = notebook.steps(40, 2)
+generations, pairs = notebook.steps(40, 2), notebook.steps(16, 2)
 optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, generations))
 state, losses = optimizer.init(numbers), []
 for k in range(generations):
     moment = jax.random.fold_in(jax.random.key(1), k)
-    numbers, state, loss = generation(numbers, state, moment, optimizer)
+    numbers, state, loss = generation(numbers, state, moment, optimizer, pairs)
     losses.append(loss)
     if len(losses) % 10 == 0:
         print(f"{len(losses):3} generations: held-out loss {np.mean(losses[-10:]):.3f}")
