@@ -519,7 +519,7 @@ plt.show()
 #
 # **How far this goes.** One easy task, one small network, stateless learners, one rate of Adam, 200 meta-steps, eight seeds. Two
 # or three of eight seeds stay behind in most arms (the paper, too, saw a great variance and runs that got stuck: section 4.1.1,
-# appendix B), so differences of a factor of two mean little here: on three processors, which only round otherwise, the first row was 0.34, 0.57 and 0.69. The loop matters as well: the paper normalizes its gradients and adds hint losses, both matters of the next
+# appendix B), so differences of a factor of two mean little here: in three runs of this page, with the same seeds, the first row was 0.34, 0.57 and 0.69. The loop matters as well: the paper normalizes its gradients and adds hint losses, both matters of the next
 # chapter. Deeper networks, recurrent learners or images may rank the arms otherwise. This is one of several settings that were tried: with
 # recurrent learners and other rates of Adam there was no clear order between standardizing and not.
 #

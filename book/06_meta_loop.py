@@ -523,8 +523,8 @@ for step in range(1, 5):
 # say whether hints help or hurt the *result*.
 #
 # The four rules that hang at the average curve were all trained with hints. That is what greed would look like: after a
-# single step, the average curve is a good answer. Is it chance? On two other processors, which only round otherwise, five and
-# four stayed behind with hints, none and one without. So hints make it likelier to stay there, in this small setting.
+# single step, the average curve is a good answer. Is it chance? In two earlier runs of this page, with the same seeds, five and
+# four stayed behind with hints, none and one without. So hints seem to make it likelier to stay there, in this small setting.
 #
 # > **The paper, section 5.** Learners easily fall into bad local minima; the authors met them in nearly every experiment. Hints
 # > were introduced against this. They are still more useful for long series, of 50 steps or more, and against forgetting

@@ -299,7 +299,7 @@ for name, values in told.items():
 #
 # **What the messages hold was there from the start; what is made of it is found layer by layer.** Twenty meta-steps, and `W2` goes down the gradient. Forty, and `W1` begins to. When `W1` is at
 # two thirds the plateau ends and the network learns. And now look at the biases: those of the last layer set out as descenders like all others, and **turn round** when learning begins. Here they
-# get to about -0.25 (on another processor to -0.4, on one core near zero: rounding decides how fast); in the shipped rule, 3,000 meta-steps old, they are at -0.8. So this is no accident of a first draw. Something pulls them that way.
+# get to about -0.25 (in an earlier run to -0.4, on one core near zero: likely rounding decides how fast); in the shipped rule, 3,000 meta-steps old, they are at -0.8. So this is no accident of a first draw. Something pulls them that way.
 
 # %% [markdown]
 # ## The update as a surface

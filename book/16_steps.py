@@ -391,7 +391,7 @@ show("whole numbers", "evolved", share)
 # ## Where it stops working
 #
 # **Evolution from nothing.** It went on from a rule that worked already. With a fresh one, on the network of steps (1,362 numbers, changes of 0.05, sixteen pairs of two tasks), the loss was that of guessing
-# after 75 generations. On a plateau both of a pair do equally badly.
+# after 75 generations. Likely because on a plateau both of a pair do equally badly.
 #
 # **Steps from nothing.** With the slope of a sigmoid on the outside, a hundred meta-steps on the network of steps end where they began, at guessing; so they do without any. Whether more of them, or another slope, would
 # help, we have not tried.
@@ -417,7 +417,7 @@ show("whole numbers", "evolved", share)
 # | signs, 200 | **73.8, 80.9** | 59.0, 73.0 | 60.8, 76.8 |
 # | whole numbers, 200 | **62.4**, 71.1 | 9.5, 9.2 | 61.8, **77.0** |
 #
-# Width helps everybody. A second layer of steps costs the rule seven points at twenty steps and made-up slopes ten. (Here `key` was not split, so that runs differ from those above.)
+# Width helps nearly everybody, the last layer alone the most, if it learns at all. A second layer of steps costs the rule seven points at twenty steps and made-up slopes ten. (Here `key` was not split, so that runs differ from those above.)
 #
 # </details>
 #

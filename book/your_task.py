@@ -294,7 +294,7 @@ for name in rivals:
 # %% [markdown]
 # Read the last column for the end of the run, and mind the errors: a lead of less than two of them is no lead. The rule ends ahead of
 # all four, by two points and more from the paper's small weights, by less than two from LeCun's. For three steps the strongest rival, plain SGD from
-# LeCun's weights, is level with it. And the lead is small enough for luck: trained on two other processors, which only round otherwise, this rule ended
+# LeCun's weights, is level with it. And the lead is small enough for luck: in two earlier runs of this page, with the same seeds, this rule ended
 # at 0.941 and 0.945, level with SGD or a point ahead. On so small and so
 # easy a table five tuned gradient steps leave little to win. What the rule saves is tuning: whoever is handed it has no learning rate
 # to choose.
@@ -374,7 +374,7 @@ for name, graph in some(others):
 
 # %% [markdown]
 # One call each, and no training. Twice the width costs nothing. A network of step functions, whose first layer gradient descent
-# would not move at all, gets hardly more wines right than at first (the rule of another processor took it to two thirds: what nobody trained for is a
+# would not move at all, gets hardly more wines right than at first (the rule of an earlier run of this page took it to two thirds: what nobody trained for is a
 # matter of luck); with sigmoids, whose outputs are all positive, the rule learns nothing;
 # and one layer more costs forty points. So `adopt` gives you a place to start meta-training from, seldom a finished rule: for
 # networks of several kinds, train on several (below), with `sharing="kinds"`.
