@@ -172,14 +172,18 @@ def _evaluate(options):
 def _add_study(commands):
     command = commands.add_parser("study", help="gather the finished runs below a folder")
     command.add_argument("folder", type=Path, help="what `train --out` was told")
+    command.add_argument("--elsewhere", action="append", default=[], metavar="CHANGES", help="take the rules to 'FIELD=VALUE ...', too")
+    command.add_argument("--join", action="store_true", help="keep the arms and seeds that the file holds already")
     command.add_argument("--out", type=Path, help="the JSON file (default: results/FOLDER.json)")
     command.set_defaults(run=_study)
 
 
 def _study(options):
-    found = study.collect(options.folder)
-    print(study.table(found))
     out = options.out or Path("results") / f"{options.folder.resolve().name}.json"
+    earlier = study.read(out) if options.join else None
+    found = study.collect(options.folder, options.elsewhere)
+    found = study.joined(earlier, found) if options.join else found
+    print(study.table(found))
     report.write(out, found | {"made": report.made()})
     print(f"written to {out}")
     return 0

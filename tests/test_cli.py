@@ -25,7 +25,7 @@ def test_help_of_each_command(command, capsys):
     options = {
         "train": "recipe --steps --seeds --out --set --grid --checkpoint-every --devices --hosts --host --coordinator".split(),
         "evaluate": ["rule", "--runs", "--seed", "--out", "--published", "--published-prior", "--beside"],
-        "study": ["folder", "--out"],
+        "study": ["folder", "--elsewhere", "--join", "--out"],
         "list": [],
         "verify": ["trace"],
     }

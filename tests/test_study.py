@@ -11,8 +11,8 @@ from mplp_lite import weights
 from mplp_lite.__main__ import main
 from mplp_lite.run import study
 from mplp_lite.run.folder import _to_csv
-from mplp_lite.run.recipes import Recipe
-from mplp_lite.run.report import ReportError
+from mplp_lite.run.recipes import Recipe, RecipeError
+from mplp_lite.run.report import ReportError, metric
 
 TINY = Recipe("tiny", "4", widths=(1, 2, 1), learner="stateless", message=1, learner_widths=(2,), steps=2000)
 
@@ -77,6 +77,42 @@ def test_the_command_writes_what_it_says(found, tmp_path, capsys):
     written, said = json.loads((tmp_path / "found.json").read_text()), capsys.readouterr().out
     assert written["arms"][0]["success"] == found[1]["arms"][0]["success"] and {"date", "jax", "device", "cores"} <= written["made"].keys()
     assert "message=1, hint=0.7   success 2 of 3" in said and "seed   2: eval loss after 5 steps 0.02000" in said
+
+
+def test_studies_are_joined_and_the_later_run_of_a_seed_counts(found, tmp_path):
+    finish(tmp_path / "a", replace(TINY, message=4, hint=0.3), 0, 0.002)
+    finish(tmp_path / "b", replace(TINY, message=2), 5, 0.003)
+    later = study.collect(tmp_path)
+    whole = study.joined(json.loads(json.dumps(found[1])), later)
+    ends = {arm["changes"]["message"]: {run["seed"]: run["metric"]["mean"] for run in arm["runs"]} for arm in whole["arms"]}
+    assert ends == {1: {0: 0.001, 1: 0.004, 2: 0.02}, 4: {0: 0.002, 1: None, 2: 0.008}, 2: {5: 0.003}}
+    assert whole["arms"][1]["success"]["count"] == 1 and whole["recipe"] == found[1]["recipe"]
+    older = {**found[1], "recipe": {name: value for name, value in found[1]["recipe"].items() if name != "gradients"}}
+    assert [arm["changes"] for arm in study.joined(older, later)["arms"]] == [arm["changes"] for arm in whole["arms"]]
+    with refused(ReportError, "no study to go on with"):
+        study.joined({"methods": {}}, later)
+
+
+def test_the_command_joins(found, tmp_path, capsys):
+    finish(tmp_path / "a", replace(TINY, message=2), 5, 0.003)
+    out = ["--out", str(tmp_path / "found.json")]
+    assert main(["study", str(tmp_path), "--join", *out]) == 2 and "holds no study (No such file" in capsys.readouterr().err
+    assert main(["study", str(found[0]), *out]) == main(["study", str(tmp_path), "--join", *out]) == 0
+    assert len(json.loads((tmp_path / "found.json").read_text())["arms"]) == 3
+
+
+def test_rules_are_taken_elsewhere(tmp_path, capsys):
+    changes = ["widths=1,4,1 activation=tanh", "inner_steps=3"]
+    finish(tmp_path / "a", TINY, 0, 0.7)
+    found = study.collect(tmp_path, changes)["arms"][0]["runs"][0]["elsewhere"]
+    assert list(found) == changes and found["inner_steps=3"]["name"] == "eval loss after 3 steps"
+    there = TINY.changed(changes[0].split())
+    rule = there.protocol.adopt(weights.load(tmp_path / "a" / "rule", TINY.protocol), TINY.protocol)
+    assert found[changes[0]] == metric(there, rule)
+    assert main(["study", str(tmp_path), "--elsewhere", "inner_steps=3", "--out", str(tmp_path / "found.json")]) == 0
+    assert f"inner_steps=3: {found['inner_steps=3']['mean']:.5f}" in capsys.readouterr().out
+    with refused(RecipeError, "'depth=3' sets nothing"):
+        study.collect(tmp_path, ["depth=3"])
 
 
 def test_digits_have_no_threshold(tmp_path):

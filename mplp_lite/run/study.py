@@ -1,6 +1,8 @@
 """Many finished runs in one file: what each arm changes, how each seed ended, and how sure a rate of success is (appendix B)."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from .. import weights
+from ..protocol import Protocol
 from .folder import read_curve
-from .recipe import Recipe
-from .report import ReportError
+from .recipe import Recipe, RecipeError
+from .report import ReportError, find_learned, metric
 
 SUCCESS, STUCK = 0.005, 0.012
 """Sinusoids: a run succeeds if its loss on unseen tasks ends below the first, and is stuck if it ends above the second."""
@@ -20,23 +23,67 @@ POINTS = 60
 """Evaluations of a run that are kept, at most."""
 
 
-def collect(folder: str | Path) -> dict[str, Any]:
+def collect(folder: str | Path, elsewhere: Iterable[str] = ()) -> dict[str, Any]:
     """All finished runs below a folder, by arm: same recipe, other seeds.
 
     Args:
         folder: what `train --out` was told.
+        elsewhere: networks and tasks that the rules are taken to, each as changes of their recipe: `"activation=tanh inner_steps=20"`.
 
     Returns:
         `recipe`, the fields that all arms have in common; and `arms`, each with its `changes` and `runs`. For sinusoids also how many
-        of an arm's runs succeeded, with a Wilson interval of 95 %.
+        of an arm's runs succeeded, with a Wilson interval of 95 %. Where rules were taken, each run has its metric `elsewhere`.
 
     Raises:
         ReportError: if there is no finished run, or one is of an experiment that no recipe describes.
+        RecipeError, ValueError: if rules cannot be taken there.
         WeightsError: if a file is damaged.
     """
-    found = [_read(path.parent) for path in sorted(Path(folder).rglob("rule.json"))]
+    elsewhere = list(elsewhere)
+    found = [_read(path.parent, elsewhere) for path in sorted(Path(folder).rglob("rule.json"))]
     if not found:
         raise ReportError(f"There is no finished run below {folder}; train some with --seeds or --grid and --out {folder}.")
+    return _told(found)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A study that was written.
+
+    Raises:
+        ReportError: if there is none, or it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path} holds no study ({getattr(error, 'strerror', None) or error}); write it first.") from error
+
+
+def joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Two studies as one; of a seed that both have, the later run.
+
+    Args:
+        earlier: what `collect` gave, or a file of it.
+        later: another.
+
+    Raises:
+        ReportError: if the earlier one is no study, or its recipes are none of this version.
+    """
+    try:
+        found = [pair for study in (earlier, later) for pair in _pairs(study)]
+    except (KeyError, TypeError, RecipeError) as error:
+        raise ReportError(f"That is no study to go on with ({error}); write to another file.") from error
+    latest = {(str(recipe), run["seed"]): (recipe, run) for recipe, run in found}
+    return _told(latest.values())
+
+
+def _pairs(study):
+    """Recipe and run of each; fields that are younger than a study have their defaults."""
+    for arm in study["arms"]:
+        recipe = Recipe.from_dict({**study["recipe"], **arm["changes"]}).as_dict()
+        yield from ((recipe, run) for run in arm["runs"])
+
+
+def _told(found):
     recipes = [recipe for recipe, _ in found]
     common = {name: value for name, value in recipes[0].items() if all(recipe[name] == value for recipe in recipes)}
     arms = {}
@@ -46,14 +93,24 @@ def collect(folder: str | Path) -> dict[str, Any]:
     return {"recipe": common, "arms": [_arm(arm, common) for arm in arms.values()]}
 
 
-def _read(folder):
+def _read(folder, elsewhere):
     card = weights.load_card(folder / "rule")
     if "recipe" not in card:
         raise ReportError(f"{folder} holds the rule of an experiment of your own, which no recipe describes; only recipes are compared.")
     recipe, curve = Recipe.from_dict(card["recipe"]).as_dict(), evaluations(read_curve(folder / "curve.csv"))
     first = {"first_success": _first_success(curve)} if recipe["family"] == "sinusoids" else {}
     kept = ("seed", "sha256", "metric", "skipped", "versions")
-    return recipe, {name: card[name] for name in kept} | {"curve": _thinned(curve) | first}
+    taken = {"elsewhere": {changes: _taken(folder, changes) for changes in elsewhere}} if elsewhere else {}
+    return recipe, {name: card[name] for name in kept} | {"curve": _thinned(curve) | first} | taken
+
+
+def _taken(folder, changes):
+    """What a rule is worth on another network or task."""
+    recipe, learned, _ = find_learned(str(folder))
+    there = replace(recipe, first="", turns=()).changed(changes.split())
+    network = there.protocol
+    rule = network.adopt(learned.rule, learned.network) if isinstance(network, Protocol) else learned.rule
+    return metric(there, rule, prior=learned.prior if there.learn_prior else None)
 
 
 def evaluations(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -111,4 +168,6 @@ def table(found: Mapping[str, Any]) -> str:
             metric, first = {**run["metric"], "mean": _number(run["metric"]["mean"])}, run["curve"].get("first_success")
             when = f"   below {SUCCESS} from step {first}" if first else ""
             lines.append(f"  seed {run['seed']:3}: {metric['name']} {metric['mean']:.5f} ± {_number(metric['sd']):.5f}{when}")
+            there = (f"{changes}: {_number(taken['mean']):.5f}" for changes, taken in run.get("elsewhere", {}).items())
+            lines += [f"            {'   '.join(there)}"] if "elsewhere" in run else []
     return "\n".join(lines)
