@@ -12,6 +12,9 @@ def adopt(target, rule, source):
     if target.normalizer != source.normalizer:
         found = f"The rule was made with normalizer={source.normalizer!r}, but this protocol has {target.normalizer!r}"
         raise ValueError(f"{found}; adopt it with the same one.")
+    if target.gradients != source.gradients:
+        found = f"The rule was made with gradients={source.gradients}, but this protocol has {target.gradients}"
+        raise ValueError(f"{found}; adopt it with the same.")
     pairs = [(node, partner(node, target.graph, source.graph)) for node in speakers(target.graph)]
     for node, other in pairs:
         _check_learners(node.name, target.learner_for(node), other.name, source.learner_for(other))

@@ -13,7 +13,7 @@ from jax import Array
 from .checks import check_callable, check_choice, check_number, check_optimizer, check_type, shown
 from .graph import Graph
 from .network import Data, Network, State, check_state
-from .nodes import Convolution, Weight
+from .nodes import Synapses
 
 STARTS = {"paper": None, "lecun": 1.0, "he": 2.0}
 """Where weights start: as the graph says, which is `N(0, 0.05^2)` in the paper; or `N(0, gain / inputs)`, with this gain."""
@@ -113,8 +113,8 @@ def started(graph: Graph, start: str) -> Graph:
     check_choice("start", start, STARTS)
     if (gain := STARTS[start]) is None:
         return graph
-    synapses = [node for node in graph.nodes if isinstance(node.op, Weight | Convolution)]
-    changed = {node.name: replace(node.op, deviation=sqrt(gain / node.op.shape[0])) for node in synapses}
+    synapses = [node for node in graph.nodes if isinstance(node.op, Synapses)]
+    changed = {node.name: replace(node.op, deviation=sqrt(gain / node.op.fan_in)) for node in synapses}
     return replace(graph, nodes=tuple(replace(node, op=changed.get(node.name, node.op)) for node in graph.nodes))
 
 

@@ -13,7 +13,7 @@ from jax import Array
 
 from .learners import Learner, Thought
 from .losses import L1, L2, CrossEntropy
-from .nodes import Activation, Add, Bias, Convolution, Loss, Operation, Softmax, Weight
+from .nodes import Activation, Add, Bias, Loss, Operation, Softmax, Synapses
 
 SLOPES = {
     "relu": lambda x: (x > 0).astype(x.dtype),
@@ -46,7 +46,7 @@ class Backprop(Learner):
     @nn.compact
     def __call__(self, op, reads, carry):
         """See `Learner`."""
-        if isinstance(op, Weight | Convolution) and op.aggregate != "sum":
+        if isinstance(op, Synapses) and op.aggregate != "sum":
             raise ValueError(f"A weight node has aggregate={op.aggregate!r}, but derivatives add up; build it with aggregate='sum'.")
         message, *stored = reads
         parameter = None if op.parameter_shape is None else self.way_back(op, stored.pop(0))
@@ -97,7 +97,7 @@ class FeedbackAlignment(Backprop):
 
     def way_back(self, op, parameter):
         """`B (1, i, j, 1)` at a weight node, the parameter itself elsewhere; a ValueError if nodes of other shapes share it."""
-        if not isinstance(op, Weight | Convolution):
+        if not isinstance(op, Synapses):
             return parameter
         if self.has_variable("params", "B") and self.get_variable("params", "B").shape != op.shape:
             raise ValueError("Weight nodes of different shapes cannot share one way back; use sharing='none'.")
@@ -125,8 +125,7 @@ def derivative(op: Operation, message: Array, parameter: Array | None, *stored: 
     return None if by_parameter is None else by_parameter[..., None], by_input
 
 
-derivative.register(Weight, lambda op, m, w, x: (m * x, m * w))
-derivative.register(Convolution, lambda op, m, w, x: (m * x, m * w))
+derivative.register(Synapses, lambda op, m, w, x: (m * x, m * w))
 derivative.register(Bias, lambda op, m, b, x: (m, m))
 derivative.register(Add, lambda op, m, _, x, other: (None, m))
 derivative.register(L2, lambda op, loss, _, p, t, difference: (None, -difference))

@@ -28,6 +28,28 @@ def again_and_again(key: Array, places: Array, count: int) -> Array:
     return jnp.concatenate([places, *shuffled])[:count]
 
 
+def part_of_each(key: Array, labels: Array, parts: int) -> Array:
+    """In which part of an episode each example comes, where classes come in turn, `(n,)`, from 0: the key deals the classes out."""
+    classes = labels.shape[1]
+    dealt = jax.random.permutation(jax.random.fold_in(key, 0), jnp.arange(classes) * parts // classes)
+    return dealt[labels.argmax(axis=-1)]
+
+
+def part_by_part(part: Array, places: Array, count: int, parts: int) -> Array:
+    """`count` of the places, `(count,)`, as many of each part, which come in turn; a part that has too few shows them again.
+
+    Args:
+        part: which part every example belongs to, `(n,)`.
+        places: the numbers of those to choose from, `(k,)`, in random order.
+        count: how many; `parts` divides it.
+        parts: how many there are.
+    """
+    sorted_by_part = places[jnp.argsort(part[places], stable=True)]
+    there = jnp.bincount(part[places], length=parts)
+    first = jnp.cumsum(there) - there
+    return sorted_by_part[first[:, None] + jnp.arange(count // parts)[None] % jnp.maximum(there, 1)[:, None]].reshape(-1)
+
+
 class Episode(NamedTuple):
     """The data of one inner run; each an array, or a dictionary of arrays by node where a graph has several inputs or targets.
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
-from .episodes import Episode, again_and_again, check_episode
+from .episodes import Episode, again_and_again, check_episode, part_by_part, part_of_each
 from .network import Data, Network, State, check_network
 
 AT_ONCE = 20
@@ -227,6 +227,7 @@ def classification_runs(
     runs: int = 100,
     prior: Mapping[str, Array] | None = None,
     again: bool = False,
+    parts: int = 1,
 ) -> Array:
     """Which test images are classified right, before and after each inner step, `(runs, steps + 1, n)`, on `steps * batch` different
     training images, each seen once.
@@ -244,10 +245,11 @@ def classification_runs(
         runs: how many, `>= 1`.
         prior: where all runs start; fresh random priors by default.
         again: whether runs that have seen all training images see them again, in another order each time.
+        parts: in how many parts the classes come, one after the other; see `tasks.Images`.
 
     Raises:
-        ValueError: if the training part is smaller than a run (unless `again`), a size is below 1, labels are not one-hot, or something
-            does not fit.
+        ValueError: if the training part is smaller than a run (unless `again`), a size is below 1, labels are not one-hot, there are more
+            parts than classes or they do not divide the steps, or something does not fit.
         TypeError: if the network is none, a part is no pair of arrays of floats, `again` is neither true nor false, or `key` is no
             random key.
     """
@@ -260,7 +262,11 @@ def classification_runs(
     if steps * batch > len(train[0]) and not again:
         problem = f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given"
         raise ValueError(f"{problem}; ask for fewer, or pass again=True.")
-    one = partial(_classification_run, network, rule, train, test, prior, steps, batch)
+    check_sizes(parts=parts)
+    if parts > train[1].shape[1] or steps % parts:
+        given = f"parts={parts} was given for {train[1].shape[1]} classes and {steps} steps"
+        raise ValueError(f"{given}; there must be a class for each part, and as many steps.")
+    one = partial(_classification_run, network, rule, train, test, prior, steps, batch, parts)
     return jax.lax.map(one, keys)
 
 
@@ -277,11 +283,10 @@ def _check_part(what, part):
     check_one_hot(f"labels of the {what} part", part[1])
 
 
-@partial(jax.jit, static_argnames=("network", "steps", "batch"))
-def _classification_run(network, rule, train, test, prior, steps, batch, key):
+@partial(jax.jit, static_argnames=("network", "steps", "batch", "parts"))
+def _classification_run(network, rule, train, test, prior, steps, batch, parts, key):
     image_key, prior_key = jax.random.split(key)
-    shuffled = jax.random.permutation(image_key, len(train[0]))
-    chosen = again_and_again(image_key, shuffled[: steps * batch], steps * batch).reshape(steps, batch)
+    chosen = _chosen(image_key, train[1], steps * batch, parts).reshape(steps, batch)
 
     def right(state):
         return network.predict(state, test[0]).argmax(-1) == test[1].argmax(-1)
@@ -292,6 +297,41 @@ def _classification_run(network, rule, train, test, prior, steps, batch, key):
 
     start = network.init(prior_key, batch) if prior is None else network.begin(prior, batch)
     return _prepend(right(start), jax.lax.scan(step, start, chosen)[1])
+
+
+def _chosen(key, labels, count, parts):
+    """The training images of a run, in order, `(count,)`."""
+    shuffled = jax.random.permutation(key, len(labels))
+    if parts > 1:
+        return part_by_part(part_of_each(key, labels, parts), shuffled, count, parts)
+    return again_and_again(key, shuffled[:count], count)
+
+
+def accuracy_by_part(right: Array, labels: Array, key: Array, parts: int) -> dict[str, Array]:
+    """Accuracy on the classes that came so far, and on those that came first, `(runs, steps + 1)` each.
+
+    Before the first step, no class having come, both are about the first part's.
+
+    Args:
+        right: from `classification_runs` with so many `parts`.
+        labels: of the test images, one-hot, `(n, classes)`.
+        key: the one that `classification_runs` was given.
+        parts: in how many parts the classes came.
+
+    Raises:
+        ValueError: if `right` has other axes than `(runs, steps + 1, n)`, or the parts do not divide the steps.
+        TypeError: if `key` is no random key.
+    """
+    check_sizes(parts=parts)
+    if np.ndim(right) != 3 or np.shape(right)[2] != len(labels) or (np.shape(right)[1] - 1) % parts:
+        found = f"answers of shape {np.shape(right)} were given for {len(labels)} labels and {parts} parts"
+        raise ValueError(f"{found}; pass what classification_runs gave for them, (runs, steps + 1, n).")
+    keys = jax.vmap(lambda key: jax.random.split(key)[0])(_run_keys(key, len(right)))
+    part = jax.vmap(lambda key: part_of_each(key, labels, parts))(keys)[:, None]
+    steps = right.shape[1] - 1
+    now = (jnp.arange(steps + 1) * parts - 1).clip(0) // steps
+    came = {"accuracy_so_far": part <= now[None, :, None], "accuracy_on_the_first": part == 0}
+    return {name: (right & of).sum(-1) / of.sum(-1) for name, of in came.items()}
 
 
 def sampled_accuracy(right: Array, key: Array, images: int = 100) -> Array:

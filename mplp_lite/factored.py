@@ -117,6 +117,7 @@ class Factored(Learner):
 
     def _back(self, op, own, heard, carry):
         """The messages to the inputs of each place, `(b places, inputs, m)`."""
+        heard = heard[..., : self.message]
         if len(op.shape) == 1:
             return heard
         start = nn.initializers.normal(0.3)

@@ -9,9 +9,10 @@ import numpy as np
 from jax import Array
 
 from .checks import check_finite, check_float, check_type, shown
+from .descent import Backprop
 from .graph import Graph, Node
 from .learners import Learner
-from .nodes import Operation
+from .nodes import Input, Operation
 from .rule import Rule
 
 
@@ -43,6 +44,24 @@ def _kinds(operation):
     yield operation.__name__.lower()
     for subclass in operation.__subclasses__():
         yield from _kinds(subclass)
+
+
+def check_gradients(protocol) -> None:
+    """Checks that gradients, if they are to go back, are sums wherever several nodes listen, and that learners have a use for them.
+
+    Raises:
+        TypeError: if `gradients` is neither true nor false.
+        ValueError: if not.
+    """
+    check_type("gradients", protocol.gradients, bool, "true or false")
+    if not protocol.gradients:
+        return
+    sources = [arrow.source for arrow in protocol.graph.forward]
+    for node in protocol.graph.nodes:
+        if not isinstance(node.op, Input) and sources.count(node.name) > 1 and node.aggregate != "sum":
+            raise ValueError(f"Node {node.name!r} averages what its consumers say, but gradients add up; build it with aggregate='sum'.")
+        if node.op.learns and isinstance(protocol.learner_for(node), Backprop):
+            raise ValueError("gradients=True was given with a learner that is gradient descent; its messages are gradients already.")
 
 
 def check_hash(protocol) -> None:

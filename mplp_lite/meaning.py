@@ -25,7 +25,8 @@ def meaning(protocol: Protocol | MetaDescent) -> dict[str, Any]:
     nodes = speakers(protocol.graph)
     learners = {protocol.learner_group(node): _told(protocol.learner_for(node)) for node in nodes}
     told = _kinds(protocol.graph, nodes) if protocol.sharing == "kinds" else _nodes(protocol.graph, nodes)
-    return {"format": FORMAT, "sharing": protocol.sharing, "normalizer": protocol.normalizer, "learners": learners, "nodes": told}
+    beside = {"gradients": True} if protocol.gradients else {}
+    return {"format": FORMAT, "sharing": protocol.sharing, "normalizer": protocol.normalizer, **beside, "learners": learners, "nodes": told}
 
 
 def _nodes(graph, nodes):

@@ -153,12 +153,10 @@ class Target(Input):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weight(Operation):
-    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is a node of its own (section 3.1).
+class Synapses(Operation):
+    """Weights between inputs and outputs, one learned number for each entry of the bundle, `(inputs, outputs)`; see its subclasses.
 
     Attributes:
-        inputs: number of input units.
-        units: number of output units.
         aggregate: how the messages of the synapses of one input unit become one: `"mean"` (eq. 5) or `"sum"`.
         deviation: standard deviation of a fresh weight, `>= 0`.
 
@@ -166,16 +164,47 @@ class Weight(Operation):
         ValueError: if a size is no positive whole number, the aggregator is unknown, or the deviation is negative or not finite.
     """
 
-    inputs: int
-    units: int
     aggregate: str = "mean"
     deviation: float = 0.05
-    incidental = Operation.incidental | {"inputs", "deviation"}
+    incidental = Operation.incidental | {"deviation"}
 
     def __post_init__(self):
         super().__post_init__()
         check_choice("aggregate", self.aggregate, AGGREGATORS)
         check_number("deviation", self.deviation, 0)
+
+    @property
+    def parameter_shape(self):
+        """The same as `shape`."""
+        return self.shape
+
+    @property
+    def fan_in(self) -> int:
+        """Synapses of one output."""
+        return self.shape[0]
+
+    def initial(self, key):
+        """`N(0, deviation)` per weight."""
+        check_key(key)
+        return self.deviation * jax.random.normal(key, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight(Synapses):
+    """All synapses `y_j = sum_i w_ij x_i` between two layers; every `w_ij` is a node of its own (section 3.1).
+
+    Attributes:
+        inputs: number of input units.
+        units: number of output units.
+        aggregate: see `Synapses`.
+        deviation: see `Synapses`.
+
+    Raises:
+        ValueError: see `Synapses`.
+    """
+
+    inputs: int
+    incidental = Synapses.incidental | {"inputs"}
 
     @property
     def incoming(self):
@@ -186,13 +215,6 @@ class Weight(Operation):
     def shape(self):
         """`(i, j)`."""
         return (self.inputs, self.units)
-
-    parameter_shape = shape
-
-    def initial(self, key):
-        """`N(0, deviation)` per weight."""
-        check_key(key)
-        return self.deviation * jax.random.normal(key, self.shape)
 
     def forward(self, parameter, x):
         """`(b, i), (i, j) -> (b, j)`; stores `x`."""
@@ -209,7 +231,7 @@ class Weight(Operation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution(Operation):
+class Convolution(Synapses):
     """Synapses between a window of a square image and some features, the same ones at every place of the window.
 
     `y_pj = sum_i w_ij x_(p, i)`, with `i` over the pixels and channels of the window at place `p`. A learner that speaks for weights speaks
@@ -223,12 +245,11 @@ class Convolution(Operation):
         stride: pixels from one place to the next.
         features: numbers a place.
         units: all that leaves, `places * features`; not given, but computed.
-        aggregate: how the messages of the synapses of one input unit become one, `"mean"` (eq. 5) or `"sum"`.
-        deviation: standard deviation of a fresh weight, `>= 0`.
+        aggregate: see `Synapses`.
+        deviation: see `Synapses`.
 
     Raises:
-        ValueError: if a size is no positive whole number, the window is larger than the image, the aggregator is unknown, or the deviation
-            is negative or not finite.
+        ValueError: if the window is larger than the image; and see `Synapses`.
     """
 
     side: int
@@ -237,18 +258,15 @@ class Convolution(Operation):
     stride: int = 1
     features: int = 8
     units: int = field(init=False)
-    aggregate: str = "mean"
-    deviation: float = 0.05
     kind: ClassVar[str] = "weight"
-    incidental = Operation.incidental | {"side", "channels", "window", "stride", "features", "deviation"}
+    incidental = Synapses.incidental | {"side", "channels", "window", "stride", "features"}
 
     def __post_init__(self):
         check_sizes(side=self.side, channels=self.channels, window=self.window, stride=self.stride, features=self.features)
         if self.window > self.side:
             raise ValueError(f"A window of {self.window} pixels was given for images of {self.side} a side; make it smaller.")
-        check_choice("aggregate", self.aggregate, AGGREGATORS)
-        check_number("deviation", self.deviation, 0)
         object.__setattr__(self, "units", self.places * self.features)
+        super().__post_init__()
 
     @property
     def places_a_side(self) -> int:
@@ -270,19 +288,12 @@ class Convolution(Operation):
         """`(i, j)`, the window by the features."""
         return (self.window**2 * self.channels, self.features)
 
-    parameter_shape = shape
-
     @cached_property
     def seen(self) -> np.ndarray:
         """`(p, i)`: the input units that each place sees."""
         image = np.arange(self.incoming).reshape(self.side, self.side, self.channels)
         corners = [self.stride * k for k in range(self.places_a_side)]
         return np.stack([image[r : r + self.window, c : c + self.window].ravel() for r in corners for c in corners])
-
-    def initial(self, key):
-        """`N(0, deviation)` per weight."""
-        check_key(key)
-        return self.deviation * jax.random.normal(key, self.shape)
 
     def forward(self, parameter, x):
         """`(b, incoming), (i, j) -> (b, p j)`; stores what each place sees, `(b p, i)`."""

@@ -11,11 +11,12 @@ from jax import Array
 
 from .adoption import adopt, partner, speakers
 from .checks import check_choice, check_key, check_number, check_run, check_type
-from .fit import check_delta, check_embeddings, check_hash, check_learners, check_pieces, check_rule, check_step
+from .fit import check_delta, check_embeddings, check_gradients, check_hash, check_learners, check_pieces, check_rule, check_step
+from .gradients import beside, gradient_back, together
 from .graph import Node, walk
 from .learners import Learner
 from .network import Data, Network, State
-from .nodes import Input
+from .nodes import Input, Loss
 from .rule import Rule, Trail
 from .standardize import NORMALIZERS, Statistics, neutral, rescale, standardize
 from .watch import Break, first_break
@@ -37,16 +38,21 @@ class Protocol(Network):
         normalizer: `"frozen"`: standardize by the calibrated statistics; `"batch"`: every call by its own batch, so an example's
             update depends on its neighbours; `"rms"`: so too, each piece divided by its root mean square, nothing centred;
             `"none"`: learners read all as it is, and nothing is centred.
+        gradients: whether the derivative of the loss goes back beside each message, and learners read it as one more channel of what they
+            hear (section 5; the paper never does so). They do not change it: it is what backpropagation says.
 
     Raises:
         ValueError: if the sharing scheme or the normalizer is unknown; if learners differ in the width of their messages, a kind of
-            node has none, or one is for a kind that does not exist; if nodes that share a learner have embeddings of different lengths.
-        TypeError: if the graph is none; if a learner is none, or a class; if something in them has no hash.
+            node has none, or one is for a kind that does not exist; if nodes that share a learner have embeddings of different lengths;
+            if gradients are to go back to a node that averages what its consumers say, or to learners that are gradient descent.
+        TypeError: if the graph is none; if a learner is none, or a class; if `gradients` is neither true nor false; if something in them
+            has no hash.
     """
 
     learner: Learner | Mapping[str, Learner]
     sharing: str = "none"
     normalizer: str = "frozen"
+    gradients: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -56,6 +62,7 @@ class Protocol(Network):
             object.__setattr__(self, "learner", FrozenDict(self.learner))  # a dictionary has no hash
         check_learners(self.graph, self.learner if isinstance(self.learner, Mapping) else {"*": self.learner})
         check_embeddings(self)
+        check_gradients(self)
         check_hash(self)
 
     def check_rule(self, rule: Rule) -> None:
@@ -107,14 +114,14 @@ class Protocol(Network):
         return rule
 
     def _add_missing(self, rule, key, node, state, message):
-        reads = node.op.read(message, state.parameter, state.stored)
+        pieces = self._pieces(node, state, message)
         has_parameter = state.parameter is not None
         learner, group = self.learner_for(node), self.statistics_group(node)
         if self.learner_group(node) not in rule.learners:
-            variables = learner.init(key, node.op, (*reads, *self._embedding(node, message)), state.carry)
+            variables = learner.init(key, node.op, self._reads(node, message, pieces), state.carry)
             rule.learners[self.learner_group(node)] = variables.get("params", {})
-        rule.statistics.setdefault(group, neutral(len(reads), has_parameter))
-        check_pieces(node, len(reads), group, len(rule.statistics[group].norm))
+        rule.statistics.setdefault(group, neutral(len(pieces), has_parameter))
+        check_pieces(node, len(pieces), group, len(rule.statistics[group].norm))
         if has_parameter:
             rule.scales.setdefault(group, jnp.asarray(learner.first_scale, float))
 
@@ -168,8 +175,8 @@ class Protocol(Network):
             y: targets, `(b, units)`.
 
         Returns:
-            The new state; and what was said, by node: `message (b, units, m)` and, where there is a parameter, its `delta`:
-            what the node added to it.
+            The new state; and what was said, by node: `message (b, units, m)`; `gradient (b, units, 1)`, the derivative of the loss that
+            went back beside it, if they do; and, where there is a parameter, its `delta`: what the node added to it.
 
         Raises:
             ValueError: if shapes do not fit the graph, or the batch does not fit the carries; or, outside of jit, if a number in the
@@ -254,11 +261,16 @@ class Protocol(Network):
         """One node's learner: standardize what it reads, think, take the step (eq. 1, 3, 4)."""
         if not node.op.learns:
             return state._replace(reply=message)
-        reads, statistics = self._reads(rule, calibrating, node, state, message)
+        pieces = self._pieces(node, state, message)
+        statistics = self._statistics(rule, calibrating, node, pieces)
+        reads = self._reads(node, message, standardize(statistics, pieces))
         learner = {"params": rule.learners[self.learner_group(node)]}
         thought = self.learner_for(node).apply(learner, node.op, reads, state.carry)
-        seen = {"statistics": statistics, "message": thought.message}
-        state = state._replace(carry=thought.carry, reply=thought.message)
+        seen, reply = {"statistics": statistics, "message": thought.message}, thought.message
+        if self.gradients:
+            seen["gradient"] = gradient_back(node.op, pieces)
+            reply = jnp.concatenate([reply, seen["gradient"]], axis=-1)
+        state = state._replace(carry=thought.carry, reply=reply)
         if thought.update is None:
             return state._replace(seen=seen)
         if statistics.out_mean is None:  # just measured
@@ -269,12 +281,21 @@ class Protocol(Network):
         seen |= {"statistics": statistics, "delta": delta + state.seen.get("delta", 0.0)}
         return state._replace(parameter=state.parameter + delta, seen=seen)
 
-    def _reads(self, rule, calibrating, node, state, message):
-        """What a node's learner reads, and the statistics by which it was standardized."""
-        normalizer, reads = NORMALIZERS[self.normalizer], node.op.read(message, state.parameter, state.stored)
+    def _pieces(self, node, state, message):
+        """What is standardized before a learner reads it: the message, the derivative beside it, the parameter, all that was stored."""
+        pieces = node.op.read(message, state.parameter, state.stored)
+        return beside(pieces) if self.gradients and not isinstance(node.op, Loss) else pieces
+
+    def _statistics(self, rule, calibrating, node, pieces):
+        """By what they are standardized: as measured here and now, or as the rule has it."""
+        normalizer = NORMALIZERS[self.normalizer]
         measuring = calibrating or not normalizer.frozen
-        statistics = Statistics(*normalizer.measure(reads), None) if measuring else rule.statistics[self.statistics_group(node)]
-        return (*standardize(statistics, reads), *self._embedding(node, message)), statistics
+        return Statistics(*normalizer.measure(pieces), None) if measuring else rule.statistics[self.statistics_group(node)]
+
+    def _reads(self, node, message, pieces):
+        """What a learner reads: message and derivative as one, and the node's embedding after all else."""
+        pieces = together(pieces) if self.gradients and not isinstance(node.op, Loss) else pieces
+        return (*pieces, *self._embedding(node, message))
 
     def _embedding(self, node, message):
         """The embedding, if any, as one piece for all slots and entries; it is constant, so a standardizer would take it away."""

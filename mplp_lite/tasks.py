@@ -16,7 +16,7 @@ from jax import Array
 
 from . import evaluate
 from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_task, check_type, shown
-from .episodes import Episode, again_and_again, check_episode
+from .episodes import Episode, again_and_again, check_episode, part_by_part, part_of_each
 from .network import Data, Network, check_network
 
 __all__ = ["Drawn", "Episode", "Examples", "Images", "Sinusoids", "Task", "judge"]
@@ -112,7 +112,10 @@ class Examples:
         shuffled = jax.random.permutation(key, len(jax.tree.leaves(self.x)[0]))
         learned = min(self.steps * self.batch, len(shuffled) - self.held_out)
         inner, held_out, _ = jnp.split(shuffled, [learned, learned + self.held_out])
-        inner = again_and_again(key, inner, self.steps * self.batch).reshape(self.steps, self.batch)
+        return self._drawn(again_and_again(key, inner, self.steps * self.batch), held_out)
+
+    def _drawn(self, inner, held_out):
+        inner = inner.reshape(self.steps, self.batch)
         return Episode(*_at(inner, (self.x, self.y)), *_at(held_out, (self.x, self.y)))
 
     def tested_episode(self, key: Array) -> Episode:
@@ -154,19 +157,49 @@ def _length(what, *trees):
     return lengths.pop()
 
 
+@dataclass(frozen=True, eq=False)
 class Images(Examples):
     """Labelled images, judged by how many are classified right (section 4.2); attributes as in `Examples`, labels one-hot.
 
+    Attributes:
+        parts: in how many parts the classes come, one after the other, dealt out anew for each episode: with 5, ten digits come two by two,
+            and what is held out, or tested, is of all of them. 1: all are mixed from the beginning.
+
     Raises:
-        ValueError: if a label is not one-hot; and see `Examples`.
+        ValueError: if a label is not one-hot; if there are more parts than classes, or they do not divide the steps; and see `Examples`.
     """
+
+    parts: int = 1
 
     def __post_init__(self):
         super().__post_init__()
+        check_sizes(parts=self.parts)
         for what, labels in (("labels", self.y), ("test labels", () if self.test is None else self.test[1])):
             if isinstance(labels, Mapping):
                 raise TypeError(f"The {what} are a dictionary of {list(labels)}; images have one array of one-hot labels.")
             check_one_hot(what, labels)
+        if self.parts > 1:
+            self._check_parts()
+
+    def _check_parts(self):
+        classes, by_class = self.y.shape[1], np.sort(np.asarray(self.y).sum(axis=0))
+        if self.parts > classes or self.steps % self.parts:
+            given = f"parts={self.parts} was given for {classes} classes and {self.steps} steps"
+            raise ValueError(f"{given}; there must be a class for each part, and as many steps.")
+        fewest = int(by_class[: classes // self.parts].sum()) - self.held_out
+        needed = 1 if self.again else self.steps * self.batch // self.parts
+        if fewest < needed:
+            remedy = "hold out fewer" if self.again else "ask for fewer, or pass again=True"
+            raise ValueError(f"A part may need {needed} images, but some classes may leave only {max(fewest, 0)}; {remedy}.")
+
+    def episode(self, key):
+        """Images drawn without replacement: what is held out is never learned."""
+        if self.parts == 1:
+            return super().episode(key)
+        check_key(key)
+        held_out, others = jnp.split(jax.random.permutation(key, len(self.x)), [self.held_out])
+        part = part_of_each(key, self.y, self.parts)
+        return self._drawn(part_by_part(part, others, self.steps * self.batch, self.parts), held_out)
 
     @property
     def images(self) -> Array:
@@ -179,20 +212,24 @@ class Images(Examples):
         return self.y
 
     def judge(self, network, rule, key, runs=100, prior=None):
-        """Accuracy on all test images, and on 100 drawn for each run and step, as the paper counts it; see `judge`."""
+        """Accuracy on all test images, and on 100 drawn for each run and step, as the paper counts it; see `judge`.
+
+        Where classes come in parts also on the test images of the classes that came so far, and of those that came first.
+        """
         if self.test is None:
             return super().judge(network, rule, key, runs, prior)
         drawn = self.steps, self.batch, runs
-        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, *drawn, prior, self.again)
+        right = evaluate.classification_runs(network, rule, (self.x, self.y), self.test, key, *drawn, prior, self.again, self.parts)
         hundred = min(100, right.shape[-1])
         sampled = evaluate.sampled_accuracy(right, jax.random.fold_in(key, 1), hundred)
-        return {"accuracy": right.mean(-1), f"accuracy_on_{hundred}": sampled}
+        found = {"accuracy": right.mean(-1), f"accuracy_on_{hundred}": sampled}
+        return found if self.parts == 1 else found | evaluate.accuracy_by_part(right, self.test[1], key, self.parts)
 
 
 def _with_arrays_as_leaves(kind):
     """Makes a task a pytree of its data; unlike `register_dataclass` it does not check what jax puts in their place."""
-    arrays, sizes = ("x", "y", "test"), ("steps", "batch", "held_out", "again")
-    assert {field.name for field in fields(kind)} == {*arrays, *sizes}
+    arrays = ("x", "y", "test")
+    sizes = tuple(field.name for field in fields(kind) if field.name not in arrays)
 
     def unflatten(sizes_given, leaves):
         task = object.__new__(kind)

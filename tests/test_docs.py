@@ -19,11 +19,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 INSIDE_OUT = (
     (  # the protocol
         *("checks", "nodes", "losses", "arrows", "wiring", "graph", "network", "standardize", "blocks", "learners", "factored"),
-        *("rule", "fit", "watch", "adoption", "protocol"),
+        *("descent", "gradients", "rule", "fit", "watch", "adoption", "protocol"),
     ),
     # what trains and judges it
     (
-        *("baselines", "data", "descent", "describe", "episodes", "evaluate", "half_trained", "meaning", "meta", "meta_descent"),
+        *("baselines", "data", "describe", "episodes", "evaluate", "half_trained", "meaning", "meta", "meta_descent"),
         *("notebook", "tasks", "views", "weights"),
     ),
     ("authors", "draw", "run"),  # a folder each

@@ -253,6 +253,15 @@ def test_images_come_again_if_they_may_each_equally_often():
     np.testing.assert_array_equal(short, found[:, :4])
 
 
+def test_accuracy_on_the_classes_that_came():
+    """The collector meets ten images of each class, in two steps: what came is known but for the second half of the last class."""
+    everything, key = pictures(range(30)), jax.random.key(0)
+    right = evaluate.classification_runs(Collector(30), None, everything, everything, key, 6, 5, runs=5, parts=3)
+    found = evaluate.accuracy_by_part(right, everything[1], key, 3)
+    np.testing.assert_allclose(found["accuracy_so_far"], np.tile([0, 1 / 2, 1, 3 / 4, 1, 5 / 6, 1], (5, 1)), atol=1e-6)
+    np.testing.assert_allclose(found["accuracy_on_the_first"], np.tile([0, 1 / 2, 1, 1, 1, 1, 1], (5, 1)), atol=1e-6)
+
+
 def test_a_real_network_learns_two_easy_classes():
     x = jnp.concatenate([jnp.full((30, 2), 1.0), jnp.full((30, 2), -1.0)]) + 0.1 * jax.random.normal(jax.random.key(5), (60, 2))
     part = x, jnp.repeat(jnp.eye(2), 30, axis=0)

@@ -31,13 +31,16 @@ GOOD = {
     "message=3": 3,
     "hidden=2": 2,
     "sharing=all": "all",
+    "gradients=True": True,
     "first_scale=0.1": 0.1,
     "inner_steps=7": 7,
     "inner_batch=4": 4,
     "held_out=6": 6,
+    "parts=1": 1,
     "outer_batch=2": 2,
     "pool=0": 0,
     "hint=0.25": 0.25,
+    "remember=0.5": 0.5,
     "hint=1": 1.0,
     "steps=9": 9,
     "learning_rate=1e-2": 0.01,
@@ -87,6 +90,7 @@ BAD = [
     *("message=0", "hidden=0", "inner_steps=0", "inner_batch=0", "held_out=-1", "outer_batch=0", "steps=0", "calibration_runs=0"),
     *("pool=-1", "pool=3", "warmup=-1", "microbatch=-1", "microbatch=5"),
     *("hint=-0.1", "hint=1.1", "b2=0", "b2=1", "b2=1.5", "episode_clip=-1", "calibration_momentum=-0.1", "calibration_momentum=1.1"),
+    *("parts=0", "parts=5", "parts=1.0", "remember=-0.1", "remember=1.1", "gradients=1"),  # sinusoids have no classes
     *("first_scale=0", "first_scale=-1", "first_scale=1e999"),
     *("learning_rate=0", "learning_rate=-1", "final_learning_rate=-1", "final_learning_rate=0.1", "learning_rate=1e999"),
     *("widths=()", "widths=1,", "widths=1,0,1", "widths=1,-3,1", "widths=2,3,1", "widths=1,3,2"),  # sinusoids have 1 input, 1 output
@@ -222,6 +226,16 @@ def test_the_digits_as_published_are_the_papers():
 def test_digits_need_square_images_and_ten_classes(widths):
     with pytest.raises(RecipeError, match="widths=.*side x side"):
         find("mnist").changed([f"widths={widths}"])
+
+
+def test_classes_may_come_in_parts_and_be_remembered():
+    recipe = find("mnist").changed(["widths=16,4,10", "inner_steps=10", "inner_batch=4", "parts=5", "remember=0.5"])
+    classes = recipe.task.episode(jax.random.key(0)).ys.argmax(-1)
+    assert [len(set(part.tolist())) for part in np.asarray(classes).reshape(5, 8)] == [2] * 5
+    assert recipe.meta_loss.remember == 0.5
+    for parts in (4, 11):
+        with pytest.raises(RecipeError, match=f"parts={parts} was given; it must be"):
+            recipe.changed([f"parts={parts}", f"inner_steps={22 if parts == 11 else 10}"])
 
 
 def test_digits_come_in_the_size_of_the_input():

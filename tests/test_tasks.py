@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import identical
-from mplp_lite import tasks
+from mplp_lite import baselines, mlp, tasks
 from mplp_lite.tasks import Sinusoids
 
 DRAWS = 3000
@@ -141,6 +141,65 @@ def test_another_key_draws_other_images():
     first, same, other = (family.episode(jax.random.key(seed)).xs for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
+
+
+SIX = jnp.arange(120) % 6
+
+
+def by_class(parts, again=False, steps=6):
+    """A hundred and twenty images of six classes, as many of each, that say which they are."""
+    return tasks.Images(jnp.arange(120.0)[:, None], jnp.eye(6)[SIX], steps, 5, 8, again=again, parts=parts)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_classes_come_part_by_part_and_all_of_them_are_held_out(parts):
+    episodes = jax.vmap(by_class(parts, steps=12).episode)(jax.random.split(jax.random.key(0), 20))
+    classes = np.asarray(episodes.ys.argmax(-1)).reshape(20, parts, -1)
+    orders = set()
+    for k in range(20):
+        sets = [frozenset(part.tolist()) for part in classes[k]]
+        assert sum(map(len, sets)) == 6 and {len(each) for each in sets} == {6 // parts} and len(frozenset().union(*sets)) == 6
+        seen, kept = (np.asarray(part[k])[..., 0].ravel() for part in (episodes.xs, episodes.x_held_out))
+        assert len({*seen, *kept}) == 60 + 8
+        np.testing.assert_array_equal(classes[k].ravel(), np.asarray(SIX)[seen.astype(int)])
+        orders.add(tuple(sets))
+    assert len(orders) > 10
+    held_out = np.asarray(episodes.y_held_out.sum((0, 1)))
+    assert (held_out > 10).all()  # 27 of each on average
+
+
+def test_a_part_with_too_few_images_shows_them_again():
+    episode = by_class(6, again=True, steps=30).episode(jax.random.key(0))
+    for part in np.asarray(episode.xs).reshape(6, 25):
+        there = len(set(part.tolist()))
+        assert there <= 20 and len(set((part % 6).tolist())) == 1
+        np.testing.assert_array_equal(part, np.tile(part[:there], 2)[:25])
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [(0, "parts=0 was given"), (7, "parts=7 was given for 6 classes and 6 steps"), (4, "there must be a class for each part, and as many")],
+)
+def test_parts_that_cannot_be_are_refused(parts, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        by_class(parts)
+
+
+def test_a_part_of_few_images_is_refused_before_it_is_drawn():
+    few = jnp.arange(120.0)[:, None], jnp.eye(6)[jnp.maximum(jnp.arange(120) - 100, 0) % 6]  # class 1 has four
+    with pytest.raises(ValueError, match="A part may need 5 images, but some classes may leave only 0; ask for fewer"):
+        tasks.Images(*few, 6, 5, 8, parts=6)
+
+
+def test_what_was_learned_part_by_part_is_judged_part_by_part():
+    """The last class that came is what plain gradient descent says to all."""
+    x, y = 3 * jnp.eye(6)[SIX], jnp.eye(6)[SIX]
+    family = tasks.Images(x, y, 60, 5, 8, (x, y), again=True, parts=6)
+    network = baselines.sgd(mlp(6, 6, loss="cross_entropy", aggregate="sum"), 1.0)
+    found = jax.tree.map(np.asarray, family.judge(network, None, jax.random.key(0), 4))
+    assert {*found} == {"accuracy", "accuracy_on_100", "accuracy_so_far", "accuracy_on_the_first"}
+    assert (found["accuracy_so_far"][:, 10] == 1).all() and (found["accuracy_on_the_first"][:, 10] == 1).all()
+    np.testing.assert_allclose(found["accuracy_so_far"][:, -1], found["accuracy"][:, -1], atol=1e-6)
 
 
 @pytest.mark.parametrize(

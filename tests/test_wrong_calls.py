@@ -446,6 +446,9 @@ TABLE = [
         ValueError, "the kind <class .*Weight'>"),
     Wrong("Protocol", "messages of two widths", lambda: mplp.Protocol(NET, {"weight": mplp.GRU(message=3), "*": TANH}),
         ValueError, "need one width"),
+    Wrong("Protocol", "a number for gradients", lambda: mplp.Protocol(NET, TANH, gradients=1), TypeError, "gradients=1 was given"),
+    Wrong("Protocol", "gradients for gradient descent",
+        lambda: mplp.Protocol(mplp.mlp(2, 1, aggregate="sum"), descent.Backprop(), gradients=True), ValueError, "are gradients already"),
     Wrong("Protocol", "unknown sharing", lambda: mplp.Protocol(NET, TANH, "both"),
         ValueError, r"sharing='both' is unknown; use one of \['none'"),
     Wrong("Protocol", "sharing in a list", lambda: mplp.Protocol(NET, TANH, ["all"]), ValueError, r"sharing=\['all'\] is unknown"),
@@ -762,6 +765,7 @@ TABLE = [
             ("nodes.Bias", "a truth as size", lambda: nodes.Bias(True), r"Bias was given sizes \[True\]"),
             ("nodes.Bias", "places that do not divide", lambda: nodes.Bias(10, 4),
                 "Bias was given units=10 at places=4; let the places divide the units"),
+            ("nodes.Synapses", "a negative deviation", lambda: nodes.Synapses(units=2, deviation=-1.0), "deviation=-1.0 was given"),
             ("nodes.Convolution", "a window too large", lambda: nodes.Convolution(side=4, window=5),
                 "A window of 5 pixels was given for images of 4 a side; make it smaller"),
             ("nodes.Convolution", "half a stride", lambda: nodes.Convolution(side=4, stride=0.5), "stride=0.5 was given"),
@@ -991,6 +995,8 @@ TABLE += [
             ("more images than there are", {"steps": 3},
                 ValueError, "A run of 3 steps of 2 needs 6 images, but only 4 were given; ask for fewer, or pass again=True"),
             ("how often they come again", {"again": 2}, TypeError, "again=2 was given; pass True or False"),
+            ("more parts than classes", {"parts": 3}, ValueError, "parts=3 was given for 2 classes"),
+            ("half a part", {"parts": 0.5}, ValueError, "parts=0.5 was given"),
             ("no network", {"network": None}, TypeError, "network=None was given"),
             ("no key", {"key": None}, TypeError, "key=None was given"),
             ("more inputs than the network has", {"train": (noise(1, 4, 3), LABELS), "test": (noise(1, 4, 3), LABELS)},
@@ -1006,6 +1012,18 @@ TABLE += [
             ("half an image", lambda: evaluate.sampled_accuracy(jnp.ones((2, 3, 4)), KEY, 0.5), ValueError, "images=0.5 was given"),
             ("answers and key swapped", lambda: evaluate.sampled_accuracy(KEY, jnp.ones((2, 3, 4)), 2),
                 TypeError, r"key=float32\(2, 3, 4\) was given"),
+        ]
+    ),
+    *(
+        Wrong("evaluate.accuracy_by_part", what, make, kind, told)
+        for what, make, kind, told in [
+            ("an accuracy", lambda: evaluate.accuracy_by_part(jnp.ones((2, 3)), LABELS, KEY, 2),
+                ValueError, r"answers of shape \(2, 3\) were given for 4 labels and 2 parts"),
+            ("labels of other images", lambda: evaluate.accuracy_by_part(jnp.ones((2, 3, 5)), LABELS, KEY, 2),
+                ValueError, r"\(2, 3, 5\) were given for 4 labels"),
+            ("parts of half a step", lambda: evaluate.accuracy_by_part(jnp.ones((2, 2, 4)), LABELS, KEY, 2),
+                ValueError, "and 2 parts; pass"),
+            ("no key", lambda: evaluate.accuracy_by_part(jnp.ones((2, 3, 4)), LABELS, None, 2), TypeError, "key=None was given"),
         ]
     ),
     # ---- tasks
@@ -1047,6 +1065,8 @@ TABLE += [
         ValueError, "The labels hold .* in row 2"),
     Wrong("tasks.Images", "test labels of two classes", lambda: tasks.Images(X, LABELS, 1, 2, 2, (X, jnp.ones((4, 2)))),
         ValueError, "The test labels hold .* in row 0"),
+    Wrong("tasks.Images", "more parts than classes", lambda: tasks.Images(X, LABELS, 3, 1, 1, parts=3),
+        ValueError, "parts=3 was given for 2 classes and 3 steps; there must be a class"),
     Wrong("tasks.Images", "labels by name", lambda: tasks.Images(X, {"y": LABELS}, 1, 2, 2),
         TypeError, r"The labels are a dictionary of \['y'\]; images have one array"),
     Wrong("tasks.Images", "images and labels swapped", lambda: tasks.Images(LABELS, X, 1, 2, 2), ValueError, "The labels hold .* in row 0"),

@@ -76,7 +76,7 @@ FAMILIES = ("sinusoids", "mnist")
 INTERIORS = ("default", "tanh", "relu")
 NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
 FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
-TURNED = ("source", "view", "widths", "activation", "inner_steps", "inner_batch", "held_out")
+TURNED = ("source", "view", "widths", "activation", "inner_steps", "inner_batch", "held_out", "parts")
 """What may differ between networks that take turns."""
 
 
@@ -101,12 +101,14 @@ class Recipe:
         learner_widths: hidden channels of the learners' own perceptrons; `()` makes the GRU a plain one.
         interior: between their layers: `"tanh"`, `"relu"`, or `"default"`: tanh for GRUs as in the published code, relu for stateless ones.
         sharing: see `Protocol`.
+        gradients: see `Protocol`; of no use to gradient descent.
         train_messages: meta-train the networks `g` of stateless learners; `False` leaves them as they were drawn, as in the published run.
         first_scale: what updates are multiplied with at first: for gradient descent its learning rate. In the paper at most 0.2 x the
             deviation of the layer's weight matrix, for its biases too: 0.01 for fresh weights.
         inner_steps: inner steps of an episode.
         inner_batch: examples per inner step.
         held_out: held-out examples per episode.
+        parts: in how many parts the classes come, one after the other, see `tasks.Images`; of no use to sinusoids.
         outer_batch: episodes per meta-step.
         microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
         pool: number of fixed priors that episodes start from; 0 draws a fresh prior for every episode.
@@ -119,6 +121,7 @@ class Recipe:
             They may change what is in `TURNED`.
         first: a shipped rule of the same protocol to go on from; `""` begins anew.
         hint: weight of the hint losses.
+        remember: the share of the hints that is measured on examples of earlier steps, see `meta.MetaLoss`.
         steps: meta-steps.
         learning_rate: of the meta-optimizer, Adam, at its highest.
         warmup: meta-steps over which the learning rate rises linearly from 0; at most half of `steps` are used.
@@ -147,11 +150,13 @@ class Recipe:
     learner_widths: tuple[int, ...] = (80, 40)
     interior: str = "default"
     sharing: str = "none"
+    gradients: bool = False
     train_messages: bool = True
     first_scale: float = 0.2 * 0.05
     inner_steps: int = 5
     inner_batch: int = 10
     held_out: int = 10
+    parts: int = 1
     outer_batch: int = 4
     microbatch: int = 0
     pool: int = 128
@@ -162,6 +167,7 @@ class Recipe:
     turns: tuple[str, ...] = ()
     first: str = ""
     hint: float = 0.7
+    remember: float = 0.0
     steps: int = 35869
     learning_rate: float = 1e-4
     warmup: int = 0
@@ -173,7 +179,7 @@ class Recipe:
 
     def __post_init__(self):
         self._check_kinds()
-        for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs"):
+        for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs", "parts"):
             _check_field(self, field, getattr(self, field) >= 1, "at least 1")
         _check_field(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
         _check_field(self, "microbatch", 0 <= self.microbatch <= self.outer_batch, "0, or at most outer_batch")
@@ -193,6 +199,8 @@ class Recipe:
         _check_field(self, "keep_oldest", self.keep_oldest >= 1, "at least 1")
         _check_field(self, "keep_worst", 0 <= self.keep_worst < float("inf"), "at least 0 and finite")
         _check_field(self, "keep", self.keep == 0 or not self.learn_prior, "0 where the prior is learned")
+        _check_field(self, "parts", self.inner_steps % self.parts == 0, "a divisor of inner_steps")
+        _check_field(self, "parts", self.parts <= (1 if self.family == "sinusoids" else self.widths[-1]), "at most the number of classes")
         _check_field(self, "view", self.view in views.VIEWS, f"one of {list(views.VIEWS)}")
         known = ["", *weights.pretrained()]
         _check_field(self, "first", self.first in known, f"one of {known}")
@@ -202,7 +210,7 @@ class Recipe:
         _check_field(self, "train_messages", can_freeze, "true unless learner='stateless': only there f and g are apart")
         try:
             data.check_source(self.source)
-            self.protocol, meta.MetaLoss(hint=self.hint)  # noqa: B018  building them checks the remaining fields
+            self.protocol, meta.MetaLoss(hint=self.hint, remember=self.remember)  # noqa: B018  building them checks the remaining fields
         except ValueError as error:
             raise RecipeError(str(error)) from error
         self._check_first()
@@ -247,7 +255,8 @@ class Recipe:
         network = _steeper(network, float(factor)) if factor else network
         if self.learner in DESCENTS:
             return MetaDescent(network, self.first_scale, steps=self.inner_steps, **DESCENTS[self.learner])
-        return Protocol(network, self._learner(), self.sharing, "none" if self.learner == "factored" else "frozen")
+        normalizer = "none" if self.learner == "factored" else "frozen"
+        return Protocol(network, self._learner(), self.sharing, normalizer, self.gradients)
 
     @cached_property
     def in_turn(self) -> tuple["Recipe", ...]:
@@ -290,7 +299,7 @@ class Recipe:
         if self.family == "sinusoids":
             return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
         seen = self.digits
-        return tasks.Images(*seen.train, self.inner_steps, self.inner_batch, self.held_out, seen.test, again=True)
+        return tasks.Images(*seen.train, self.inner_steps, self.inner_batch, self.held_out, seen.test, True, self.parts)
 
     @cached_property
     def digits(self) -> data.Digits:
@@ -323,7 +332,7 @@ class Recipe:
             self.steps,
             self.outer_batch,
             self._optimizer(numbers["learning_rate"], numbers["final_learning_rate"], numbers["b2"]),
-            meta.MetaLoss(hint=numbers["hint"], remat=self.learner == "stateless"),
+            meta.MetaLoss(hint=numbers["hint"], remember=self.remember, remat=self.learner == "stateless"),
             priors="learned" if self.learn_prior else self.pool or "fresh",
             keep=half_trained.Keep(self.keep, oldest=self.keep_oldest, worst=self.keep_worst) if self.keep else None,
             first=self._first,
