@@ -245,7 +245,7 @@ def classification_runs(
         runs: how many, `>= 1`.
         prior: where all runs start; fresh random priors by default.
         again: whether runs that have seen all training images see them again, in another order each time.
-        parts: in how many parts the classes come, one after the other; see `tasks.Images`.
+        parts: in how many parts the classes come, one after the other; see `tasks.Images`. A part of too few images shows them again.
 
     Raises:
         ValueError: if the training part is smaller than a run (unless `again`), a size is below 1, labels are not one-hot, there are more
