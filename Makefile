@@ -78,6 +78,9 @@ browser: $(INSTALLED)  ## open every built page in a headless browser, or PAGE=N
 bench: $(INSTALLED)  ## speed, on this machine; AUTHORS=FOLDER: in turns with the authors' code (their package mplp lies in FOLDER)
 	@$(BIN)/python benchmarks/meta_step.py $(if $(AUTHORS),--authors $(AUTHORS))
 
+ablations: $(INSTALLED)  ## train the arms of the study of appendix B that are missing in its results file; hours
+	@$(BIN)/python tools/ablations.py
+
 results: $(INSTALLED)  ## write the README's tables anew; which results files are missing or stale, and what makes them
 	@$(BIN)/python tools/readme.py
 	@$(BIN)/python tools/results.py || true  # something to do is no error

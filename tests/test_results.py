@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import ablations
 import mplp_lite as mplp
 import readme
 import results as tool
@@ -164,6 +165,36 @@ def test_what_is_missing_or_stale_is_told_with_its_command(tmp_path, monkeypatch
     said = capsys.readouterr().out
     assert "train sinusoid --steps 40 --out runs/short && python -m mplp_lite study runs/short" in said
     assert "python -m mplp_lite evaluate sinusoid --beside mnist" in said and "0 of 2" in said
+
+
+def test_arms_of_the_ablations_differ_and_are_told_when_missing(tmp_path, monkeypatch, capsys):
+    told = [arm.recipe.as_dict() for arm in ablations.ARMS.values()]
+    assert all(told.count(recipe) == 1 for recipe in told)
+    assert {arm.seeds for arm in ablations.ARMS.values()} == {4, 8}
+    runs = [{"seed": seed} for seed in range(8)]
+    arms = ({}, runs), ({"message": 1}, runs[:7]), ({"hint": 0.2}, runs)
+    found = {"recipe": told[0], "arms": [{"changes": changes, "runs": done} for changes, done in arms]}
+    monkeypatch.setattr(ablations, "FILE", tmp_path / "ablations.json")
+    assert ablations.ARMS["default"].done(ablations.read()) == set()
+    ablations.FILE.write_text(json.dumps(found))
+    assert ablations.ARMS["default"].done(ablations.read()) == {*range(8)}
+    assert tool.complaints("ablations", tmp_path) == ["8 of its runs are of arms that are no longer in the study"]
+    monkeypatch.setattr(tool, "RESULTS", {"ablations": tool.Ablations()})
+    tool.main()
+    said = capsys.readouterr().out
+    assert "still to be trained: message-1, message-4, " in said and "make ablations" in said and "default" not in said
+
+
+def test_an_arm_is_added_to_the_file_when_it_is_trained(tmp_path, monkeypatch):
+    """The second one finds the first one's runs there."""
+    small = ("steps=10", "widths=1,2,1", "learner_widths=2,", "outer_batch=1")
+    tiny = {name: ablations.Arm((f"message={name}", *small), 1) for name in ("1", "2")}
+    monkeypatch.setattr(ablations, "ARMS", tiny)
+    monkeypatch.setattr(ablations, "FILE", tmp_path / "ablations.json")
+    monkeypatch.setattr(ablations, "RUNS", tmp_path)
+    for name in tiny:
+        ablations.train(name)
+    assert [arm.done(ablations.read()) for arm in tiny.values()] == [{0}, {0}] and ablations.read()["made"]["cores"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import ablations
 from mplp_lite import weights
-from mplp_lite.run import recipes
+from mplp_lite.run import recipes, study
 
 ROOT = Path(__file__).resolve().parents[1]
 EVALUATE, TRAIN, STUDY = (f"python -m mplp_lite {command}" for command in ("evaluate", "train", "study"))
@@ -74,7 +75,24 @@ class Study(NamedTuple):
             yield f"{self.arms} arms of {self.seeds} runs are wanted, but it has {runs}"
 
 
+class Ablations(NamedTuple):
+    """The study of `ablations`, whose arms are added as they come."""
+
+    command: str = "make ablations"
+
+    def complaints(self, found: dict) -> Iterator[str]:
+        """What is no longer true in it."""
+        known = [arm.recipe.as_dict() for arm in ablations.ARMS.values()]
+        if others := [recipe for recipe, _ in study.pairs(found) if recipe not in known]:
+            yield f"{len(others)} of its runs are of arms that are no longer in the study"
+
+    def missing(self, found: dict) -> list[str]:
+        """Arms that are still to be trained."""
+        return [name for name, arm in ablations.ARMS.items() if len(arm.done(found)) < arm.seeds]
+
+
 RESULTS = {
+    "ablations": Ablations(),
     "sinusoid": Measured("sinusoid"),
     "mnist": Measured("mnist", ("transfer",)),
     "factored": Measured("factored", options=""),
@@ -101,6 +119,9 @@ def main() -> int:
     todo = {name: found for name in RESULTS if (found := complaints(name))}
     for name, found in todo.items():
         print(f"results/{name}.json: {'; '.join(found)}\n  {RESULTS[name].command.format(name=name)}")
+    for study_of_many in (of for of in RESULTS.values() if isinstance(of, Ablations)):
+        if missing := study_of_many.missing(ablations.read()):
+            print(f"ablations still to be trained: {', '.join(missing)}\n  {study_of_many.command}")
     print(f"{len(RESULTS) - len(todo)} of {len(RESULTS)} results files are as they should be")
     return int(bool(todo))
 

@@ -1,7 +1,7 @@
 """Many finished runs in one file: what each arm changes, how each seed ended, and how sure a rate of success is (appendix B)."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,15 @@ def joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
         ReportError: if the earlier one is no study, or its recipes are none of this version.
     """
     try:
-        found = [pair for study in (earlier, later) for pair in _pairs(study)]
+        found = [pair for study in (earlier, later) for pair in pairs(study)]
     except (KeyError, TypeError, RecipeError) as error:
         raise ReportError(f"That is no study to go on with ({error}); write to another file.") from error
     latest = {(str(recipe), run["seed"]): (recipe, run) for recipe, run in found}
     return _told(latest.values())
 
 
-def _pairs(study):
-    """Recipe and run of each; fields that are younger than a study have their defaults."""
+def pairs(study: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Recipe and run of each seed of each arm; fields that are younger than a study have their defaults."""
     for arm in study["arms"]:
         recipe = Recipe.from_dict({**study["recipe"], **arm["changes"]}).as_dict()
         yield from ((recipe, run) for run in arm["runs"])

@@ -1,0 +1,88 @@
+"""One factor at a time around a small sinusoid setting (appendix B): `make ablations` trains what is missing, arm by arm.
+
+Each finished arm is written to `results/ablations.json` before the next one begins; what was interrupted goes on from its checkpoint
+in `runs/ablations`. `python tools/ablations.py NAME ...` trains some arms only, `--list` says which there are and how many seeds are done.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from mplp_lite.run import grid, loop, recipes, report, study
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE, RUNS = ROOT / "results" / "ablations.json", ROOT / "runs" / "ablations"
+SETTING = ("widths=1,20,1", "steps=3000", "learning_rate=1e-3", "final_learning_rate=1e-5")
+"""What makes the recipe `sinusoid` small: one hidden layer instead of two, a fifth of the meta-steps, and a rate that suits them."""
+
+
+class Arm(NamedTuple):
+    """What an arm changes, and how many seeds it has.
+
+    Attributes:
+        changes: fields of the recipe.
+        seeds: 0, 1, ...
+    """
+
+    changes: tuple[str, ...] = ()
+    seeds: int = 4
+
+    @property
+    def recipe(self) -> recipes.Recipe:
+        """All of it."""
+        return recipes.find("sinusoid").changed((*SETTING, *self.changes))
+
+    def done(self, found: dict) -> set[int]:
+        """Its seeds in a study."""
+        mine = self.recipe.as_dict()
+        return {run["seed"] for recipe, run in study.pairs(found) if recipe == mine}
+
+
+ARMS = {
+    "default": Arm(seeds=8),
+    "message-1": Arm(("message=1",), 8),
+    "message-4": Arm(("message=4",), 8),
+    "learners-shared": Arm(("sharing=learners",), 8),
+    "all-shared": Arm(("sharing=all",), 8),
+    "stateless": Arm(("learner=stateless",), 8),
+    "half-as-wide": Arm(("learner_widths=40,20",)),
+    "twice-as-wide": Arm(("learner_widths=160,80",)),
+    "hint-0": Arm(("hint=0",)),
+    "hint-0.3": Arm(("hint=0.3",)),
+    "hint-0.9": Arm(("hint=0.9",)),
+    "not-clipped": Arm(("episode_clip=0",)),
+    "pool-8": Arm(("pool=8",)),
+    "relu-inside": Arm(("interior=relu",)),
+    "flat-candidate": Arm(("learner_widths=()",)),
+}
+
+
+def read() -> dict:
+    """The study so far; no arms, if there is none."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {"recipe": {}, "arms": []}
+
+
+def train(name: str) -> None:
+    """Trains one arm, and adds it to the file."""
+    arm, folder = ARMS[name], RUNS / name
+    loop.train_arms([grid.Arm(arm.recipe, seed, folder / f"seed-{seed}") for seed in range(arm.seeds)])
+    found = study.joined(read(), study.collect(folder))
+    report.write(FILE, found | {"made": report.made()})
+
+
+def main() -> None:
+    """Trains what is missing of the named arms, or of all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*ARMS, []], metavar="NAME", help=f"of {', '.join(ARMS)} (default: all)")
+    parser.add_argument("--list", action="store_true", help="say what is done, and train nothing")
+    options = parser.parse_args()
+    for name in options.names or ARMS:
+        done = len(ARMS[name].done(read()))
+        print(f"{name}: {done} of {ARMS[name].seeds} seeds", flush=True)
+        if done < ARMS[name].seeds and not options.list:
+            train(name)
+
+
+if __name__ == "__main__":
+    main()
