@@ -14,7 +14,11 @@ from mplp_lite.run import grid, loop, recipes, report, study
 ROOT = Path(__file__).resolve().parents[1]
 FILE, RUNS = ROOT / "results" / "ablations.json", ROOT / "runs" / "ablations"
 SETTING = ("widths=1,20,1", "steps=3000", "learning_rate=1e-3", "final_learning_rate=1e-5")
-"""What makes the recipe `sinusoid` small: one hidden layer instead of two, a fifth of the meta-steps, and a rate that suits them."""
+"""What makes the recipe `sinusoid` small: one hidden layer instead of two, and a fifth of the meta-steps.
+
+A first proposal. In a pilot two of eight seeds of its default arm succeeded, where 60 to 95 % are wanted: find an easier one before arms
+are trained.
+"""
 
 
 class Arm(NamedTuple):
