@@ -13,7 +13,7 @@ book notebooks nbval: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks sync html lint unit slow check nbval browser test test-all bench results picture clean
+.PHONY: help book notebooks sync html lint unit slow check nbval browser test test-all bench ablations results picture clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
