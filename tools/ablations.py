@@ -1,15 +1,17 @@
 """One factor at a time around a small sinusoid setting (appendix B): `make ablations` trains what is missing, arm by arm.
 
 Each finished arm is written to `results/ablations.json` before the next one begins; what was interrupted goes on from its checkpoint
-in `runs/ablations`. `python tools/ablations.py NAME ...` trains some arms only, `--list` says which there are and how many seeds are done.
+in `runs/ablations`. `python tools/ablations.py NAME ...` trains some arms only, `--list` says which are missing.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from mplp_lite.run import grid, loop, recipes, report, study
+from mplp_lite.__main__ import main as command
+from mplp_lite.run import recipes, study
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE, RUNS = ROOT / "results" / "ablations.json", ROOT / "runs" / "ablations"
@@ -67,26 +69,32 @@ def read() -> dict:
     return json.loads(FILE.read_text()) if FILE.exists() else {"recipe": {}, "arms": []}
 
 
-def train(name: str) -> None:
-    """Trains one arm, and adds it to the file."""
-    arm, folder = ARMS[name], RUNS / name
-    loop.train_arms([grid.Arm(arm.recipe, seed, folder / f"seed-{seed}") for seed in range(arm.seeds)])
-    found = study.joined(read(), study.collect(folder))
-    report.write(FILE, found | {"made": report.made()})
+def missing() -> list[str]:
+    """Arms that are still to be trained."""
+    found = read()
+    return [name for name, arm in ARMS.items() if len(arm.done(found)) < arm.seeds]
 
 
-def main() -> None:
-    """Trains what is missing of the named arms, or of all."""
+def train(name: str) -> int:
+    """Trains one arm and adds it to the file; gives the exit code of the command that failed, or 0."""
+    arm, folder = ARMS[name], str(RUNS / name)
+    changes = [f"--set={change}" for change in (*SETTING, *arm.changes)]
+    failed = command(["train", "sinusoid", *changes, f"--seeds={arm.seeds}", f"--out={folder}"])
+    return failed or command(["study", folder, *(["--join"] if FILE.exists() else []), f"--out={FILE}"])
+
+
+def main() -> int:
+    """Trains what is missing of the named arms, or of all, until one fails or is interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*ARMS, []], metavar="NAME", help=f"of {', '.join(ARMS)} (default: all)")
-    parser.add_argument("--list", action="store_true", help="say what is done, and train nothing")
+    parser.add_argument("names", nargs="*", choices=[*ARMS, "all"], default="all", metavar="NAME", help=f"of {', '.join(ARMS)} (all)")
+    parser.add_argument("--list", action="store_true", help="say which are still to be trained, and train none")
     options = parser.parse_args()
-    for name in options.names or ARMS:
-        done = len(ARMS[name].done(read()))
-        print(f"{name}: {done} of {ARMS[name].seeds} seeds", flush=True)
-        if done < ARMS[name].seeds and not options.list:
-            train(name)
+    todo = [name for name in missing() if "all" in options.names or name in options.names]
+    if options.list:
+        print("\n".join(todo))
+        return 0
+    return next((code for name in todo if (code := train(name))), 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -86,10 +86,6 @@ class Ablations(NamedTuple):
         if others := [recipe for recipe, _ in study.pairs(found) if recipe not in known]:
             yield f"{len(others)} of its runs are of arms that are no longer in the study"
 
-    def missing(self, found: dict) -> list[str]:
-        """Arms that are still to be trained."""
-        return [name for name, arm in ablations.ARMS.items() if len(arm.done(found)) < arm.seeds]
-
 
 RESULTS = {
     "ablations": Ablations(),
@@ -119,9 +115,8 @@ def main() -> int:
     todo = {name: found for name in RESULTS if (found := complaints(name))}
     for name, found in todo.items():
         print(f"results/{name}.json: {'; '.join(found)}\n  {RESULTS[name].command.format(name=name)}")
-    for study_of_many in (of for of in RESULTS.values() if isinstance(of, Ablations)):
-        if missing := study_of_many.missing(ablations.read()):
-            print(f"ablations still to be trained: {', '.join(missing)}\n  {study_of_many.command}")
+    if ablations.FILE.exists() and (missing := ablations.missing()):
+        print(f"results/ablations.json: still to be trained are {', '.join(missing)}\n  {Ablations().command}")
     print(f"{len(RESULTS) - len(todo)} of {len(RESULTS)} results files are as they should be")
     return int(bool(todo))
 
