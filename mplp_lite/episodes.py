@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .checks import check_run, check_type
+from .checks import check_run, check_sizes, check_type
 from .network import Data
 
 
@@ -26,6 +26,18 @@ def again_and_again(key: Array, places: Array, count: int) -> Array:
     rounds = range(1, -(-count // len(places)))
     shuffled = [jax.random.permutation(jax.random.fold_in(key, each), places) for each in rounds]
     return jnp.concatenate([places, *shuffled])[:count]
+
+
+def check_parts(parts: int, classes: int, steps: int) -> None:
+    """Lets a number of parts pass that classes can come in, one after the other.
+
+    Raises:
+        ValueError: if there are more than classes, or they do not divide the steps.
+    """
+    check_sizes(parts=parts)
+    if parts > classes or steps % parts:
+        given = f"parts={parts} was given for {classes} classes and {steps} steps"
+        raise ValueError(f"{given}; there must be a class for each part, and as many steps.")
 
 
 def part_of_each(key: Array, labels: Array, parts: int) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_type, shown
-from .episodes import Episode, again_and_again, check_episode, part_by_part, part_of_each
+from .episodes import Episode, again_and_again, check_episode, check_parts, part_by_part, part_of_each
 from .network import Data, Network, State, check_network
 
 AT_ONCE = 20
@@ -262,10 +262,7 @@ def classification_runs(
     if steps * batch > len(train[0]) and not again:
         problem = f"A run of {steps} steps of {batch} needs {steps * batch} images, but only {len(train[0])} were given"
         raise ValueError(f"{problem}; ask for fewer, or pass again=True.")
-    check_sizes(parts=parts)
-    if parts > train[1].shape[1] or steps % parts:
-        given = f"parts={parts} was given for {train[1].shape[1]} classes and {steps} steps"
-        raise ValueError(f"{given}; there must be a class for each part, and as many steps.")
+    check_parts(parts, train[1].shape[1], steps)
     one = partial(_classification_run, network, rule, train, test, prior, steps, batch, parts)
     return jax.lax.map(one, keys)
 

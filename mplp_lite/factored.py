@@ -60,6 +60,7 @@ class Factored(Learner):
     fan_in: int = 100
     embedded: ClassVar[bool] = False
     adds_up: ClassVar[bool] = False
+    own_gradient: ClassVar[bool] = False
 
     def __post_init__(self):
         check_sizes(fan_in=self.fan_in)

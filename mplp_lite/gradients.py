@@ -1,7 +1,7 @@
 """Gradients beside messages: what the paper kept out, and suggests in sections 1 and 5 (`Protocol.gradients`).
 
 The last channel of all that goes back is then the derivative of the loss, summed over output units, by what a node put out. Nobody
-changes it but the chain rule: `descent.derivative` takes it from a node's output to its inputs.
+changes it but the chain rule: `descent.derivative` takes it from a node's output to its inputs, and to what the node itself may change.
 """
 
 from dataclasses import replace
@@ -25,8 +25,10 @@ def together(pieces: tuple[Array, ...]) -> tuple[Array, ...]:
     return jnp.concatenate([message, derivative], axis=-1), *others
 
 
-def gradient_back(op: Operation, pieces: tuple[Array, ...]) -> Array:
-    """The derivative of the loss by each input of a node, `(b, units, 1)`.
+def chain_rule(op: Operation, pieces: tuple[Array, ...]) -> tuple[Array | None, Array]:
+    """The derivative of the loss by a node's own parameter, entry by entry, and by each input, `(b places, *shape, 1)` and `(b, units, 1)`.
+
+    The first is `None` where there is no parameter.
 
     Args:
         op: the node's operation.
@@ -38,7 +40,7 @@ def gradient_back(op: Operation, pieces: tuple[Array, ...]) -> Array:
     """
     arriving, *others = pieces if isinstance(op, Loss) else pieces[1:]
     parameter = None if op.parameter_shape is None else others.pop(0)
-    _, by_input = derivative(op, arriving, parameter, *others)
+    by_parameter, by_input = derivative(op, arriving, parameter, *others)
     if by_input.shape[-1] != 1:
         raise ValueError(f"{type(op).__name__} has {by_input.shape[-1]} inputs; register its descent.derivative, the same for all of them.")
-    return (replace(op, aggregate="sum") if hasattr(op, "aggregate") else op).collect(by_input)
+    return by_parameter, (replace(op, aggregate="sum") if hasattr(op, "aggregate") else op).collect(by_input)

@@ -112,6 +112,8 @@ class Learner(nn.Module):
     """Whether it reads the embeddings of nodes."""
     adds_up: ClassVar[bool] = True
     """Whether the updates of a parameter that several nodes use add up, as derivatives do; else it moves by their mean."""
+    own_gradient: ClassVar[bool] = True
+    """Whether, where gradients go back, it reads the derivative by its own parameter; who multiplies inputs with what it hears has it."""
     incidental: ClassVar[frozenset[str]] = frozenset({"first_scale"})
     """Fields that a rule, once it is made, does not depend on; learners that differ in others cannot adopt each other's rules."""
 

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
 from .checks import check_clip, check_key, check_number, check_optimizer, check_sizes, check_type, shown
-from .episodes import Episode, check_episode
+from .episodes import Episode, again_and_again, check_episode
 from .half_trained import HalfTrained
 from .network import Network, State
 from .protocol import Protocol, Rule
@@ -348,10 +348,10 @@ def prior_pool(protocol: Protocol, key: Array, size: int) -> dict[str, Array]:
 
 
 def from_pool(pool: Mapping[str, Array], key: Array, count: int) -> dict[str, Array]:
-    """`count` different priors of a pool, `(count, ...)` per parameter.
+    """`count` priors of a pool, `(count, ...)` per parameter: different ones, and once all are taken the same again.
 
     Raises:
-        ValueError: if the pool holds fewer, or not as many of each parameter.
+        ValueError: if the pool does not hold as many of each parameter, or `count` is below 1.
         TypeError: if the pool is no dictionary, or `key` is no random key.
     """
     check_key(key)
@@ -359,9 +359,7 @@ def from_pool(pool: Mapping[str, Array], key: Array, count: int) -> dict[str, Ar
     check_sizes(count=count)
     _check_equally_many("The priors of a pool", pool)
     size = next(iter(pool.values())).shape[0]
-    if count > size:
-        raise ValueError(f"{count} priors were asked for, but the pool holds {size}; ask for at most that many.")
-    chosen = jax.random.choice(key, size, (count,), replace=False)
+    chosen = again_and_again(key, jax.random.permutation(key, size)[:count], count)
     return {name: values[chosen] for name, values in pool.items()}
 
 

@@ -12,7 +12,7 @@ from jax import Array
 from .adoption import adopt, partner, speakers
 from .checks import check_choice, check_key, check_number, check_run, check_type
 from .fit import check_delta, check_embeddings, check_gradients, check_hash, check_learners, check_pieces, check_rule, check_step
-from .gradients import beside, gradient_back, together
+from .gradients import beside, chain_rule, together
 from .graph import Node, walk
 from .learners import Learner
 from .network import Data, Network, State
@@ -39,7 +39,8 @@ class Protocol(Network):
             update depends on its neighbours; `"rms"`: so too, each piece divided by its root mean square, nothing centred;
             `"none"`: learners read all as it is, and nothing is centred.
         gradients: whether the derivative of the loss goes back beside each message, and learners read it as one more channel of what they
-            hear (section 5; the paper never does so). They do not change it: it is what backpropagation says.
+            hear, and by their own parameter as a piece after all that was stored (section 5; the paper never does so). They do not
+            change it: it is what backpropagation says.
 
     Raises:
         ValueError: if the sharing scheme or the normalizer is unknown; if learners differ in the width of their messages, a kind of
@@ -114,7 +115,7 @@ class Protocol(Network):
         return rule
 
     def _add_missing(self, rule, key, node, state, message):
-        pieces = self._pieces(node, state, message)
+        pieces, _ = self._pieces(node, state, message)
         has_parameter = state.parameter is not None
         learner, group = self.learner_for(node), self.statistics_group(node)
         if self.learner_group(node) not in rule.learners:
@@ -261,15 +262,15 @@ class Protocol(Network):
         """One node's learner: standardize what it reads, think, take the step (eq. 1, 3, 4)."""
         if not node.op.learns:
             return state._replace(reply=message)
-        pieces = self._pieces(node, state, message)
+        pieces, gradient = self._pieces(node, state, message)
         statistics = self._statistics(rule, calibrating, node, pieces)
         reads = self._reads(node, message, standardize(statistics, pieces))
         learner = {"params": rule.learners[self.learner_group(node)]}
         thought = self.learner_for(node).apply(learner, node.op, reads, state.carry)
         seen, reply = {"statistics": statistics, "message": thought.message}, thought.message
         if self.gradients:
-            seen["gradient"] = gradient_back(node.op, pieces)
-            reply = jnp.concatenate([reply, seen["gradient"]], axis=-1)
+            seen["gradient"] = gradient
+            reply = jnp.concatenate([reply, gradient], axis=-1)
         state = state._replace(carry=thought.carry, reply=reply)
         if thought.update is None:
             return state._replace(seen=seen)
@@ -282,9 +283,17 @@ class Protocol(Network):
         return state._replace(parameter=state.parameter + delta, seen=seen)
 
     def _pieces(self, node, state, message):
-        """What is standardized before a learner reads it: the message, the derivative beside it, the parameter, all that was stored."""
+        """What is standardized before a learner reads it: message, derivative beside it, parameter, all that was stored, own derivative.
+
+        And the derivative that goes back, if derivatives do.
+        """
         pieces = node.op.read(message, state.parameter, state.stored)
-        return beside(pieces) if self.gradients and not isinstance(node.op, Loss) else pieces
+        if not self.gradients:
+            return pieces, None
+        pieces = pieces if isinstance(node.op, Loss) else beside(pieces)
+        own, back = chain_rule(node.op, pieces)
+        wanted = own is not None and self.learner_for(node).own_gradient
+        return (*pieces, own) if wanted else pieces, back
 
     def _statistics(self, rule, calibrating, node, pieces):
         """By what they are standardized: as measured here and now, or as the rule has it."""

@@ -16,7 +16,7 @@ from jax import Array
 
 from . import evaluate
 from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_task, check_type, shown
-from .episodes import Episode, again_and_again, check_episode, part_by_part, part_of_each
+from .episodes import Episode, again_and_again, check_episode, check_parts, part_by_part, part_of_each
 from .network import Data, Network, check_network
 
 __all__ = ["Drawn", "Episode", "Examples", "Images", "Sinusoids", "Task", "judge"]
@@ -173,20 +173,17 @@ class Images(Examples):
 
     def __post_init__(self):
         super().__post_init__()
-        check_sizes(parts=self.parts)
         for what, labels in (("labels", self.y), ("test labels", () if self.test is None else self.test[1])):
             if isinstance(labels, Mapping):
                 raise TypeError(f"The {what} are a dictionary of {list(labels)}; images have one array of one-hot labels.")
             check_one_hot(what, labels)
+        check_parts(self.parts, self.y.shape[1], self.steps)
         if self.parts > 1:
-            self._check_parts()
+            self._check_smallest_part()
 
-    def _check_parts(self):
-        classes, by_class = self.y.shape[1], np.sort(np.asarray(self.y).sum(axis=0))
-        if self.parts > classes or self.steps % self.parts:
-            given = f"parts={self.parts} was given for {classes} classes and {self.steps} steps"
-            raise ValueError(f"{given}; there must be a class for each part, and as many steps.")
-        fewest = int(by_class[: classes // self.parts].sum()) - self.held_out
+    def _check_smallest_part(self):
+        by_class = np.sort(np.asarray(self.y).sum(axis=0))
+        fewest = int(by_class[: len(by_class) // self.parts].sum()) - self.held_out
         needed = 1 if self.again else self.steps * self.batch // self.parts
         if fewest < needed:
             remedy = "hold out fewer" if self.again else "ask for fewer, or pass again=True"

@@ -36,7 +36,7 @@ def test_a_case_has_a_row_and_a_method_its_mark_and_deviation():
 def test_a_quantity_has_a_panel_and_steps_count_from_one():
     figure = transfer.along({"accuracy": {"old": [0.1, 0.5, 0.2], "new": [0.1, 0.4, 0.6]}, "size": {"old": [1.0, 2.0]}}, trained=2)
     first, second = figure.axes
-    assert [axes.get_title() for axes in (first, second)] == ["accuracy", "size"]
+    assert [axes.get_ylabel() for axes in (first, second)] == ["accuracy", "size"]
     np.testing.assert_allclose(first.lines[1].get_xydata(), [[1, 0.1], [2, 0.4], [3, 0.6]])
     assert first.patches[0].get_width() == second.patches[0].get_width() == 2
     assert [[text.get_text() for text in axes.get_legend().get_texts()] for axes in (first, second)] == [["old", "new"], ["old"]]

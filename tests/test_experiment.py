@@ -287,7 +287,7 @@ REFUSED = {
     "tasks that do not match": (lambda: experiment(members(NET, NET), [Lines()] * 3), ValueError, "3 tasks were given for 2 protocols"),
     "no protocol": (lambda: experiment([]), ValueError, "1 tasks were given for 0 protocols"),
     "one prior for two networks": (lambda: experiment(members(NET, WIDER), priors="learned"), ValueError, "networks of one shape"),
-    "a small pool": (lambda: experiment(priors=1), ValueError, "priors=1 was given"),
+    "an empty pool": (lambda: experiment(priors=0), ValueError, "priors=0 was given"),
     "a true pool": (lambda: experiment(priors=True), ValueError, "priors=True was given"),
     "strange priors": (lambda: experiment(priors="old"), ValueError, "priors='old' was given"),
     "no steps": (lambda: experiment(steps=0), ValueError, "steps=0 was given"),

@@ -402,5 +402,10 @@ def test_priors_are_drawn_from_a_pool_without_replacement():
         seen.update(chosen)
     assert seen == set(pool["b"].tolist())
     assert sorted(draw(KEY, 8)["b"].tolist()) == pool["b"].tolist()
-    with pytest.raises(ValueError, match="9 priors were asked for, but the pool holds 8"):
-        meta.from_pool(pool, KEY, 9)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_pool_that_is_too_small_gives_each_prior_about_as_often(size):
+    pool = {"b": jnp.arange(float(size))}
+    counts = np.bincount(np.asarray(meta.from_pool(pool, KEY, 8)["b"], int), minlength=size)
+    assert counts.sum() == 8 and counts.max() - counts.min() <= 1

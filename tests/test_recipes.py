@@ -88,7 +88,7 @@ BAD = [
     *("hint=", "hint=high", "hint='0.5'", "hint=True", "hint=0.5,", "hint=[0.5]"),
     *("widths=", "widths=3", "widths=1,x", "widths=1,2.0", "widths=(1,(2,),1)", "widths=[1, 4, 1]", "widths='1,1'", "widths=1,True,1"),
     *("message=0", "hidden=0", "inner_steps=0", "inner_batch=0", "held_out=-1", "outer_batch=0", "steps=0", "calibration_runs=0"),
-    *("pool=-1", "pool=3", "warmup=-1", "microbatch=-1", "microbatch=5"),
+    *("pool=-1", "warmup=-1", "microbatch=-1", "microbatch=5"),
     *("hint=-0.1", "hint=1.1", "b2=0", "b2=1", "b2=1.5", "episode_clip=-1", "calibration_momentum=-0.1", "calibration_momentum=1.1"),
     *("parts=0", "parts=5", "parts=1.0", "remember=-0.1", "remember=1.1", "gradients=1"),  # sinusoids have no classes
     *("first_scale=0", "first_scale=-1", "first_scale=1e999"),

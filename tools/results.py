@@ -52,6 +52,8 @@ class Study(NamedTuple):
         changes: what the recipe is changed by, in all arms.
         arms: how many there are.
         seeds: finished runs in each.
+        more: what `train` is told for further arms.
+        elsewhere: where the rules are taken, as changes of the recipe.
     """
 
     recipe: str
@@ -59,11 +61,15 @@ class Study(NamedTuple):
     changes: tuple[str, ...] = ()
     arms: int = 1
     seeds: int = 3
+    more: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """What makes it."""
-        return f"{TRAIN} {self.recipe} {self.options} --out runs/{{name}} && {STUDY} runs/{{name}}"
+        folders = ["runs/{name}", *(f"runs/{{name}}/more-{number}" for number, _ in enumerate(self.more, 1))]
+        trained = [f"{TRAIN} {self.recipe} {told} --out {out}" for told, out in zip((self.options, *self.more), folders, strict=True)]
+        return " && ".join([*trained, " ".join([f"{STUDY} runs/{{name}}", *(f'--elsewhere "{changes}"' for changes in self.elsewhere)])])
 
     def complaints(self, found: dict) -> Iterator[str]:
         """What is no longer true in it."""
@@ -73,6 +79,9 @@ class Study(NamedTuple):
         runs = [len(arm["runs"]) for arm in found["arms"]]
         if len(runs) != self.arms or min(runs) < self.seeds:
             yield f"{self.arms} arms of {self.seeds} runs are wanted, but it has {runs}"
+        taken = [set(run.get("elsewhere", {})) for arm in found["arms"] for run in arm["runs"]]
+        if any(places != {*self.elsewhere} for places in taken):
+            yield f"its rules are to be taken to {', '.join(self.elsewhere) or 'no other place'}"
 
 
 class Ablations(NamedTuple):

@@ -41,7 +41,7 @@ def along(panels: Mapping[str, Mapping[str, Sequence[float]]], trained: int) -> 
     """Quantities by inner step, a panel for each, two in a row.
 
     Args:
-        panels: by what the quantity is called: its values after steps 1, 2, ..., by what they are of; up to five.
+        panels: by what the axis is called: its values after steps 1, 2, ..., by what they are of; up to five.
         trained: how many steps a rule was trained for; a band covers them.
     """
     with style():
@@ -51,7 +51,7 @@ def along(panels: Mapping[str, Mapping[str, Sequence[float]]], trained: int) -> 
             for (name, row), (marker, color) in zip(values.items(), LOOKS, strict=False):
                 steps = np.arange(1, len(row) + 1)
                 cell.plot(steps, row, color=color, marker=marker, markersize=4, markevery=max(1, len(steps) // 10), label=name)
-            cell.set(title=quantity, ylim=(0, None))
+            cell.set(ylabel=quantity, ylim=(0, None))
             cell.legend(fontsize=9)
         for cell in axes[-1]:
             cell.set_xlabel("inner steps")

@@ -67,10 +67,10 @@ class Experiment:
     def __post_init__(self):
         check_sizes(steps=self.steps, outer_batch=self.outer_batch)
         check_sizes(0, microbatch=self.microbatch, calibration_runs=self.calibration_runs)
-        pool = isinstance(self.priors, int) and not isinstance(self.priors, bool) and self.priors >= self.outer_batch
+        pool = isinstance(self.priors, int) and not isinstance(self.priors, bool) and self.priors >= 1
         if self.priors not in PRIORS and not pool:
             given = shown(self.priors)
-            raise ValueError(f"priors={given} was given; it must be 'fresh', 'learned', or a pool of at least outer_batch priors.")
+            raise ValueError(f"priors={given} was given; it must be 'fresh', 'learned', or a pool's size, at least 1.")
         check_clip(self.clip)
         check_number("calibration_momentum", self.calibration_momentum, 0, 1)
         check_type("name", self.name, str, "what to call it on its card")

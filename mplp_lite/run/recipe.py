@@ -181,9 +181,9 @@ class Recipe:
         self._check_kinds()
         for field in ("message", "hidden", "inner_steps", "inner_batch", "held_out", "outer_batch", "steps", "calibration_runs", "parts"):
             _check_field(self, field, getattr(self, field) >= 1, "at least 1")
-        _check_field(self, "pool", self.pool == 0 or self.pool >= self.outer_batch, "0, or at least outer_batch")
         _check_field(self, "microbatch", 0 <= self.microbatch <= self.outer_batch, "0, or at most outer_batch")
-        _check_field(self, "warmup", self.warmup >= 0, "at least 0")
+        for field in ("pool", "warmup"):
+            _check_field(self, field, getattr(self, field) >= 0, "at least 0")
         _check_field(self, "family", self.family in FAMILIES, f"one of {list(FAMILIES)}")
         _check_field(self, "first_scale", 0 < self.first_scale < float("inf"), "above 0 and finite")
         _check_field(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
@@ -299,7 +299,8 @@ class Recipe:
         if self.family == "sinusoids":
             return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
         seen = self.digits
-        return tasks.Images(*seen.train, self.inner_steps, self.inner_batch, self.held_out, seen.test, True, self.parts)
+        sizes = {"steps": self.inner_steps, "batch": self.inner_batch, "held_out": self.held_out}
+        return tasks.Images(*seen.train, **sizes, test=seen.test, again=True, parts=self.parts)
 
     @cached_property
     def digits(self) -> data.Digits:
