@@ -154,17 +154,22 @@ def test_no_results_file_is_stale(path):
 
 
 def test_what_is_missing_or_stale_is_told_with_its_command(tmp_path, monkeypatch, capsys):
-    study = tool.Study("sinusoid", "--steps 40", ("steps=40",), seeds=2)
+    study = tool.Study("sinusoid", "--steps 40", ("steps=40",), seeds=2, more=("--seed 7",), elsewhere=("message=4",))
     monkeypatch.setattr(tool, "RESULTS", {"sinusoid": tool.Measured("sinusoid", ("mnist",), ""), "short": study})
     assert tool.complaints("sinusoid", tmp_path) == ["it is missing"]
     (tmp_path / "sinusoid.json").write_text(json.dumps({**RESULTS, "beside": {"mnist": "another"}}))
     assert tool.complaints("sinusoid", tmp_path) == ["it was not made with the mnist rule that is shipped"]
-    (tmp_path / "short.json").write_text(json.dumps({"recipe": {"steps": 30, "message": 8}, "arms": [{"runs": [1]}]}))
-    assert tool.complaints("short", tmp_path) == ["the recipe has another steps by now", "1 arms of 2 runs are wanted, but it has [1]"]
+    (tmp_path / "short.json").write_text(json.dumps({"recipe": {"steps": 30, "message": 8}, "arms": [{"runs": [{"seed": 0}]}]}))
+    assert tool.complaints("short", tmp_path) == [
+        "the recipe has another steps by now",
+        "1 arms of 2 runs are wanted, but it has [1]",
+        "its rules are to be taken to message=4",
+    ]
     monkeypatch.setattr(tool, "complaints", lambda name: ["it is missing"])
     assert tool.main() == 1
     said = capsys.readouterr().out
-    assert "train sinusoid --steps 40 --out runs/short && python -m mplp_lite study runs/short" in said
+    assert "train sinusoid --steps 40 --out runs/short && python -m mplp_lite train sinusoid --seed 7 --out runs/short/more-1 && " in said
+    assert 'python -m mplp_lite study runs/short --elsewhere "message=4"' in said
     assert "python -m mplp_lite evaluate sinusoid --beside mnist" in said and "0 of 2" in said
 
 

@@ -107,6 +107,13 @@ RESULTS = {
     "mnist-meta-adam": Study("mnist-meta-adam", "--seeds 3"),
     "mnist-short": Study("mnist", "--seeds 3 --steps 600 --grid sharing=learners,all", ("steps=600",), arms=2),
     "prior-short": Study("prior", "--seeds 3 --steps 3000 --grid hint=0.0,0.7", ("steps=3000",), arms=2),
+    "continual": Study(
+        "continual",
+        "--seeds 3",
+        arms=3,
+        more=("--seeds 3 --set hint=0.0", "--seeds 3 --set remember=0.0"),
+        elsewhere=("inner_steps=50", "inner_steps=100", "parts=1", "parts=1 inner_steps=100", "parts=2", "parts=10"),
+    ),
     "sinusoid-short": Study("sinusoid", "--steps 4700 --seed 1 --seeds 3", ("steps=4700",)),
 }
 
