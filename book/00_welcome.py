@@ -125,6 +125,7 @@ Markdown(f"""
 # | [13 What the messages say](13_messages.ipynb) | how much gradient is in them, what the rules do instead, and a lesson for Adam | 25 |
 # | [15 Other graphs, one rule](15_graphs.ipynb) | ways around, two branches, two losses, weights used again and at every place of an image | 20 |
 # | [16 Never differentiable](16_steps.ipynb) | networks of steps, signs and whole numbers, and meta-training without a slope | 15 |
+# | [17 Digits in sequence](17_continual.ipynb) | what is left of the first classes when others follow, and what networks answer | 12 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |

@@ -73,8 +73,8 @@ def test_cells_answer_for_the_modules_they_reach_and_for_all_other_files(root, c
 
 @pytest.mark.parametrize(
     ("cell", "counts"),
-    [("x = 1", False), ("load_pretrained('rule')", True), ("recipe.changed(['first=rule'])", True)],
-    ids=["never spoken of", "loaded", "begun with"],
+    [("rule = 1", False), ("load_pretrained('rule')", True), ("load_pretrained('rule-2')", False), ("changed(['first=rule'])", True)],
+    ids=["never loaded", "loaded", "another loaded", "begun with"],
 )
 def test_cells_answer_for_shipped_rules_that_they_speak_of(root, cell, counts):
     shipped = root / "mplp_lite" / "pretrained" / "rule.npz"

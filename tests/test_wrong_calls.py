@@ -1381,7 +1381,7 @@ TABLE += [
     Wrong("load_prior", "a network as protocol", lambda folder: mplp.load_prior(saved(folder), ADAM),
         TypeError, "protocol=GradientDescent.* was given"),
     Wrong("load_pretrained", "an unknown name", lambda: mplp.load_pretrained("cifar", PROTOCOL),
-        ValueError, r"There is no shipped rule 'cifar'; there are \['factored', .*'transfer'\]"),
+        ValueError, r"There is no shipped rule 'cifar'; there are \['continual', .*'transfer'\]"),
     Wrong("load_pretrained", "a network of another shape", lambda: mplp.load_pretrained("sinusoid", PROTOCOL),
         mplp.WeightsError, "use the protocol (it|they) (was|were) made for"),
     Wrong("load_pretrained", "name and protocol swapped", lambda: mplp.load_pretrained(PROTOCOL, "sinusoid"),

@@ -6,6 +6,7 @@ The notebooks' fingerprints are made of this, so an edit that cannot change an o
 import ast
 import hashlib
 import json
+import re
 from pathlib import Path
 
 PACKAGE = "mplp_lite"
@@ -85,7 +86,7 @@ def reached(root: Path, cells: list[str]) -> set[Path]:
 def package_code(root: Path, cells: list[str]) -> dict[str, str]:
     """What the package does for these cells: its modules that they reach, all where a cell is no plain Python, and its other files.
 
-    Shipped rules count only where a cell speaks of them, as `pretrained` or as a recipe's `first`: nothing else loads one.
+    Shipped rules count only where cells load some, as `pretrained` or as a recipe's `first`, and name them.
     """
     paths = {path for path in (root / PACKAGE).rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.name[0] != "."}
     modules = {path for path in paths if path.suffix == ".py"}
@@ -94,5 +95,7 @@ def package_code(root: Path, cells: list[str]) -> dict[str, str]:
     except SyntaxError:  # an IPython magic
         needed = modules
     rules = {path for path in paths - modules if path.parent.name == "pretrained"}
-    unused = set() if any(word in cell for cell in cells for word in ("pretrained", "first=")) else rules
+    loads = any(word in cell for cell in cells for word in ("pretrained", "first="))
+    named = {word for cell in cells if loads for word in re.findall(r"[\w-]+", cell)}
+    unused = {path for path in rules if path.name.partition(".")[0] not in named}
     return {path.relative_to(root).as_posix(): file_code(path) for path in paths - modules - unused | needed}

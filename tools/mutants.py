@@ -78,7 +78,7 @@ MUTANTS = [
     Mutant("remat ignored", "meta", "jax.checkpoint(inner) if self.remat else inner", "inner", "meta"),
     Mutant("microbatch ignored", "meta", "all_at_once = microbatch >= len(keys)", "all_at_once = True", "width"),
     Mutant("nothing clipped", "meta", "jnp.minimum(1.0, clip / norms)", "jnp.ones_like(norms)", "meta"),
-    Mutant("priors drawn with replacement", "meta", "(count,), replace=False", "(count,), replace=True", "meta"),
+    Mutant("priors drawn with replacement", "meta", "jax.random.permutation(key, size)[:count], count)", "jax.random.randint(key, (count,), 0, size), count)", "meta"),
     Mutant("every step draws the same", "run/trainer", "jax.random.fold_in(keys[2], number)", "jax.random.fold_in(keys[2], 0)", "train"),
     Mutant("stateless learners stored", "run/recipe", 'remat=self.learner == "stateless"', "remat=False", "recipes"),
     Mutant("Ctrl-C does not save", "run/loop", "or run.step == recipe.steps or stop:", "or run.step == recipe.steps:", "train"),
