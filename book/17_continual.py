@@ -102,9 +102,10 @@ class Replay(GradientDescent):
         )
         key = jax.random.fold_in(jax.random.key(0), count)
         chosen = jax.random.randint(key, (self.old,), 0, count + len(x))
-        both = (jnp.concatenate([x, x_all[chosen]]), jnp.concatenate([y, y_all[chosen]]))
+        pairs = (x, x_all[chosen]), (y, y_all[chosen])
+        found = gradient(self, state, *map(jnp.concatenate, pairs))
         deltas, optimizer = self.optimizer.update(
-            gradient(self, state, *both), stored["optimizer"], state.parameters
+            found, stored["optimizer"], state.parameters
         )
         memory = {"x": x_all, "y": y_all, "count": count + len(x)}
         parameters = optax.apply_updates(state.parameters, deltas)
@@ -136,10 +137,14 @@ def at_its_best(make, task):
 
 def rivals(task):
     graph, places = home.graph, task.steps * task.batch
+
+    def replay(rate):
+        return Replay(graph, optax.adam(rate), "lecun", places)
+
     makes = {
         "gradient descent": lambda rate: sgd(graph, rate, "lecun"),
         "Adam": lambda rate: adam(graph, rate, "lecun"),
-        "Adam with replay": lambda rate: Replay(graph, optax.adam(rate), "lecun", places),
+        "Adam with replay": replay,
     }
     some = list(makes.items())[notebook.steps(0, 1) : notebook.steps(3, 2)]
     print("best rates:", end=" ")
