@@ -7,7 +7,7 @@
 # keep what it had. Learning that goes on without that is called *continual*.
 #
 # You will see what gradient descent forgets when ten classes come two by two, and that the rule of chapter 12, which was never trained for it, forgets far less. Then
-# a rule is meta-trained to keep the first ones, with and without a hint that asks for it. A look at what the networks answer tells most of why.
+# a rule is meta-trained to keep the first ones, with and without a hint that asks for it. A look at what the networks answer tells part of why.
 #
 # In this chapter you will
 #
@@ -71,7 +71,6 @@ notebook.set_up()
 # %%
 recipe = mplp.recipes.find("continual")
 home, in_parts = recipe.protocol, recipe.task
-mixed = replace(in_parts, parts=1)
 episode = in_parts.episode(jax.random.key(0))
 for step in (0, 3, 4, 8, 12, 19):
     print(f"step {step + 1:2} shows", *episode.ys[step].argmax(axis=-1))
@@ -202,8 +201,10 @@ def by_means(steps, keys, task=in_parts):
 
 
 mixed = replace(in_parts, parts=1)
-others = {name: of for name, of in rivals(mixed).items() if name == "Adam"}
-at_once = measured(others | {"chapter 12": learners["chapter 12"]}, mixed)
+by_adam = at_its_best(lambda rate: adam(home.graph, rate, "lecun"), mixed)
+print("is Adam's best rate here")
+both = {"Adam": (by_adam, None), "chapter 12": learners["chapter 12"]}
+at_once = measured(both, mixed)
 for name, values in at_once.items():
     print(f"{name:18} {values['accuracy'][-1]:5.1%}")
 keys = jax.vmap(jax.random.split)(jax.random.split(key, runs))[:, 0]
@@ -347,7 +348,7 @@ for arm in study["arms"]:
 
 # %% [markdown]
 # **Without any hints it is best**, if by little: a quarter of a point as in meta-training, more than two at a hundred steps. **Hints that look only at what was just learned cost the most**, half a point and, where classes come
-# one by one, two and a half; those that look back, too, cost less. So the hint that the paper asks for is not what keeps the first classes here. It must be the held-out loss, which is
+# one by one, two and a half; those that look back, too, cost less. So the hint that the paper asks for is not what keeps the first classes here. It is likely the held-out loss, which is
 # of all ten classes, and so looks back in any case. The paper expects more of hints where runs are long; those of our meta-training had forty steps at most. (All nine begin with the rule of chapter 12, which
 # was meta-trained with hints, and their seeds differ only in what they meet after it. That they agree so well says nothing about rules that begin elsewhere.)
 #
@@ -357,11 +358,12 @@ for arm in study["arms"]:
 
 # %%
 graphs = {
-    "relu": mplp.mlp(144, 50, 10, activation="relu", loss="cross_entropy"),
-    "two hundred units": mplp.mlp(144, 200, 10, loss="cross_entropy"),
-    "two hidden layers": mplp.mlp(144, 50, 50, 10, loss="cross_entropy"),
+    "relu": ((50,), "relu"),
+    "two hundred units": ((200,), "sigmoid"),
+    "two hidden layers": ((50, 50), "sigmoid"),
 }
-for place, graph in list(graphs.items())[: notebook.steps(3, 1)]:
+for place, (hidden, fn) in list(graphs.items())[: notebook.steps(3, 1)]:
+    graph = mplp.mlp(144, *hidden, 10, activation=fn, loss="cross_entropy")
     protocol = replace(home, graph=graph)
     for name in ("chapter 12", "this chapter"):
         rule = protocol.adopt(learners[name][1], home)
@@ -369,8 +371,8 @@ for place, graph in list(graphs.items())[: notebook.steps(3, 1)]:
         print(f"{place:18} {name:13} {found['accuracy'][-1]:5.1%}")
 
 # %% [markdown]
-# **With other units both rules lose far more than order alone costs at home**, though what the new one learned helps there, too. **With two hidden layers both fail.** Mixed, the rule of chapter 12 teaches all
-# three well; in five parts it is lost there.
+# **Width costs nothing**: with two hundred units both rules do as well as at home. **Relus cost both far more than order alone does at home**, though what the new rule learned helps there, too; **with two hidden
+# layers** it does not help, and less than 40 % is left. When classes come mixed, the rule of chapter 12 is within seven points of home on all three (`results/factored.json`).
 #
 # **Longer parts.** Of four, ten and twenty steps for each part, ten are best (`inner_steps=50`); with twenty, half of the first classes are lost. Classes one by one cost two and a half points. And all of this is about five parts of one
 # data set, dealt out otherwise each time, a mild kind of continual learning: no part comes twice, and what is seen never changes its looks.
