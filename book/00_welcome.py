@@ -126,6 +126,7 @@ Markdown(f"""
 # | [15 Other graphs, one rule](15_graphs.ipynb) | ways around, two branches, two losses, weights used again and at every place of an image | 20 |
 # | [16 Never differentiable](16_steps.ipynb) | networks of steps, signs and whole numbers, and meta-training without a slope | 15 |
 # | [17 Digits in sequence](17_continual.ipynb) | what is left of the first classes when others follow, and what networks answer | 12 |
+# | [18 What is left open](18_open.ipynb) | learning from right or wrong alone, hints far out, features, and what became of the paper's list | 12 |
 # | **Use it** | | |
 # | [Install and run](install.md) | your machine, Colab, GPUs | 5 |
 # | [Use it in your own notebook](your_task.ipynb) | a rule for a small table, against tuned Adam | 20 |

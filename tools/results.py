@@ -96,6 +96,10 @@ class Ablations(NamedTuple):
             yield f"{len(others)} of its runs are of arms that are no longer in the study"
 
 
+SMALL_DIGITS = (
+    '--set "turns=()" --set keep=0 --set source=sklearn --set widths=64,50,10 --set outer_batch=4 --set warmup=20 --steps 200 --seeds 3 '
+    "--grid hint=0.0,0.4,0.8"
+)
 RESULTS = {
     "ablations": Ablations(),
     "sinusoid": Measured("sinusoid"),
@@ -113,6 +117,13 @@ RESULTS = {
         arms=3,
         more=("--seeds 3 --set hint=0.0", "--seeds 3 --set remember=0.0"),
         elsewhere=("inner_steps=50", "inner_steps=100", "parts=1", "parts=1 inner_steps=100", "parts=2", "parts=10"),
+    ),
+    "hints": Study(
+        "factored",
+        f"{SMALL_DIGITS} --set inner_steps=50",
+        ("turns=()", "keep=0", "source=sklearn", "widths=64,50,10", "outer_batch=4", "warmup=20", "steps=200"),
+        arms=6,
+        more=(f"{SMALL_DIGITS} --set inner_steps=10",),
     ),
     "sinusoid-short": Study("sinusoid", "--steps 4700 --seed 1 --seeds 3", ("steps=4700",)),
 }
