@@ -97,6 +97,17 @@ def check_number(what: str, value: Any, low: float = -INFINITY, high: float = IN
         raise ValueError(f"{what}={value} was given; it must lie in [{low}, {high}].")
 
 
+def check_positive(what: str, value: Any) -> None:
+    """Lets a finite number above 0 pass, and whatever is still being traced.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    check_number(what, value)
+    if not isinstance(value, jax.core.Tracer) and _plain(value) <= 0:
+        raise ValueError(f"{what}={value} was given; it must be above 0.")
+
+
 def _plain(value):
     """A plain number, also where jax is tracing and an array's comparisons are traced."""
     return float(np.asarray(value))

@@ -113,7 +113,7 @@ def _episode_runs(network, rule, episodes, prior_keys, prior):
 
 
 def sinusoid_runs(network: Network, rule: Any, task: Any, key: Array, runs: int = 100, prior: Mapping[str, Array] | None = None) -> Run:
-    """`episode_runs` on fresh sinusoids, judged on the grid `linspace(-5, 5, 100)`.
+    """`episode_runs` on fresh sinusoids, judged on a grid of 100 points as far as they reach.
 
     Args:
         network: a `Protocol`, or a baseline.

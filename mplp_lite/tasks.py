@@ -15,7 +15,18 @@ import numpy as np
 from jax import Array
 
 from . import evaluate
-from .checks import check_callable, check_finite, check_float, check_key, check_one_hot, check_sizes, check_task, check_type, shown
+from .checks import (
+    check_callable,
+    check_finite,
+    check_float,
+    check_key,
+    check_one_hot,
+    check_positive,
+    check_sizes,
+    check_task,
+    check_type,
+    shown,
+)
 from .episodes import Episode, again_and_again, check_episode, check_parts, part_by_part, part_of_each
 from .network import Data, Network, check_network
 
@@ -289,32 +300,35 @@ class Sinusoids:
         steps: inner steps.
         batch: points per inner step.
         held_out: points held out, drawn like the others.
+        reach: how far from 0 `x` is at most, 5 in the paper; less makes the family easier.
 
     Raises:
-        ValueError: if one of them is no positive whole number.
+        ValueError: if `reach` is not above 0, or one of the others is no positive whole number.
     """
 
     steps: int = 5
     batch: int = 10
     held_out: int = 10
+    reach: float = 5.0
 
     def __post_init__(self):
         check_sizes(steps=self.steps, batch=self.batch, held_out=self.held_out)
+        check_positive("reach", self.reach)
 
     def episode(self, key: Array) -> Episode:
         """One sinusoid and the points drawn from it."""
         check_key(key)
         task_key, train_key, held_key = jax.random.split(key, 3)
         amplitude, phase = self.task(task_key)
-        xs = jax.random.uniform(train_key, (self.steps, self.batch, 1), minval=-5.0, maxval=5.0)
-        x_held_out = jax.random.uniform(held_key, (self.held_out, 1), minval=-5.0, maxval=5.0)
+        xs = jax.random.uniform(train_key, (self.steps, self.batch, 1), minval=-self.reach, maxval=self.reach)
+        x_held_out = jax.random.uniform(held_key, (self.held_out, 1), minval=-self.reach, maxval=self.reach)
         return Episode(xs, amplitude * jnp.sin(xs + phase), x_held_out, amplitude * jnp.sin(x_held_out + phase))
 
     def evaluation_episode(self, key: Array) -> Episode:
-        """Like `episode`, but held out is the evaluation grid `linspace(-5, 5, 100)`."""
+        """Like `episode`, but held out is the evaluation grid, `linspace(-reach, reach, 100)`."""
         episode = self.episode(key)
         amplitude, phase = self.task(jax.random.split(key, 3)[0])
-        grid = jnp.linspace(-5.0, 5.0, 100)[:, None]
+        grid = jnp.linspace(-self.reach, self.reach, 100)[:, None]
         return episode._replace(x_held_out=grid, y_held_out=amplitude * jnp.sin(grid + phase))
 
     def task(self, key: Array) -> tuple[Array, Array]:

@@ -58,6 +58,7 @@ GOOD = {
     "keep=8": 8,
     "keep_oldest=50": 50,
     "keep_worst=0.1": 0.1,
+    "reach=3": 3.0,
     "turns='activation=tanh',": ("activation=tanh",),
     "view=inverted": "inverted",
     "first=": "",
@@ -91,7 +92,7 @@ BAD = [
     *("pool=-1", "warmup=-1", "microbatch=-1", "microbatch=5"),
     *("hint=-0.1", "hint=1.1", "b2=0", "b2=1", "b2=1.5", "episode_clip=-1", "calibration_momentum=-0.1", "calibration_momentum=1.1"),
     *("parts=0", "parts=5", "parts=1.0", "remember=-0.1", "remember=1.1", "gradients=1"),  # sinusoids have no classes
-    *("first_scale=0", "first_scale=-1", "first_scale=1e999"),
+    *("reach=0", "reach=-1", "reach=1e999", "first_scale=0", "first_scale=-1", "first_scale=1e999"),
     *("learning_rate=0", "learning_rate=-1", "final_learning_rate=-1", "final_learning_rate=0.1", "learning_rate=1e999"),
     *("widths=()", "widths=1,", "widths=1,0,1", "widths=1,-3,1", "widths=2,3,1", "widths=1,3,2"),  # sinusoids have 1 input, 1 output
     *("activation=nope", "activation=", "loss=nope", "loss=", "sharing=nope", "sharing=", "learner=nope", "learner=GRU"),

@@ -93,6 +93,16 @@ def test_the_evaluation_episode_is_judged_on_the_grid():
     assert a[:2] == pytest.approx(b[:2], abs=1e-5) and max(a[2], b[2]) < 1e-6
 
 
+def test_a_shorter_reach_is_the_same_curve_nearer_to_zero():
+    key = jax.random.key(5)
+    near, far = Sinusoids(reach=2.5), Sinusoids()
+    for drawn in ("episode", "evaluation_episode"):
+        a, b = getattr(near, drawn)(key), getattr(far, drawn)(key)
+        np.testing.assert_allclose(2 * a.xs, b.xs, rtol=1e-5)
+        np.testing.assert_allclose(2 * a.x_held_out, b.x_held_out, rtol=1e-5)
+    assert fitted(a.x_held_out, a.y_held_out)[:2] == pytest.approx(fitted(b.x_held_out, b.y_held_out)[:2], abs=1e-5)
+
+
 # ---------------------------------------------------------------- images
 
 

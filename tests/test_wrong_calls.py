@@ -1087,6 +1087,8 @@ TABLE += [
     Wrong("tasks.Drawn.episode", "no key", lambda: tasks.Drawn(lambda rng: episode()).episode(None), TypeError, "key=None was given"),
     Wrong("tasks.Sinusoids", "steps that are not whole", lambda: tasks.Sinusoids(5.0), ValueError, "steps=5.0 was given"),
     Wrong("tasks.Sinusoids", "fewer than no points", lambda: tasks.Sinusoids(batch=-1), ValueError, "batch=-1 was given"),
+    Wrong("tasks.Sinusoids", "no room for x", lambda: tasks.Sinusoids(reach=0.0), ValueError, "reach=0.0 was given; it must be above 0"),
+    Wrong("tasks.Sinusoids", "x to infinity", lambda: tasks.Sinusoids(reach=float("inf")), ValueError, "reach=inf was given; it must"),
     Wrong("tasks.Sinusoids.episode", "several keys", lambda: tasks.Sinusoids().episode(KEYS), TypeError, r"key=key<fry>\(3,\) was given"),
     Wrong("tasks.Sinusoids.mean_curve", "whole numbers", lambda: tasks.Sinusoids().mean_curve(jnp.arange(3)), TypeError, "x is int32"),
     Wrong("tasks.Examples.tested_episode", "no test part", lambda: tasks.Examples(A, B, 2, 2, 2).tested_episode(KEY),

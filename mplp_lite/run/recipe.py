@@ -76,7 +76,7 @@ FAMILIES = ("sinusoids", "mnist")
 INTERIORS = ("default", "tanh", "relu")
 NUMBERS = ("hint", "learning_rate", "final_learning_rate", "b2", "episode_clip")
 FIRST = ("first_scale", "calibration_runs", "calibration_momentum")
-TURNED = ("source", "view", "widths", "activation", "inner_steps", "inner_batch", "held_out", "parts")
+TURNED = ("source", "view", "widths", "activation", "inner_steps", "inner_batch", "held_out", "reach", "parts")
 """What may differ between networks that take turns."""
 
 
@@ -108,6 +108,7 @@ class Recipe:
         inner_steps: inner steps of an episode.
         inner_batch: examples per inner step.
         held_out: held-out examples per episode.
+        reach: of sinusoids: how far from 0 their inputs are at most; of no use to images.
         parts: in how many parts the classes come, one after the other, see `tasks.Images`; of no use to sinusoids.
         outer_batch: episodes per meta-step.
         microbatch: episodes computed at once on a device, fewer for less memory; 0: see `meta.episode_gradients`.
@@ -156,6 +157,7 @@ class Recipe:
     inner_steps: int = 5
     inner_batch: int = 10
     held_out: int = 10
+    reach: float = 5.0
     parts: int = 1
     outer_batch: int = 4
     microbatch: int = 0
@@ -186,6 +188,7 @@ class Recipe:
             _check_field(self, field, getattr(self, field) >= 0, "at least 0")
         _check_field(self, "family", self.family in FAMILIES, f"one of {list(FAMILIES)}")
         _check_field(self, "first_scale", 0 < self.first_scale < float("inf"), "above 0 and finite")
+        _check_field(self, "reach", 0 < self.reach < float("inf"), "above 0 and finite")
         _check_field(self, "learning_rate", 0 < self.learning_rate < float("inf"), "above 0 and finite")
         _check_field(self, "calibration_momentum", 0 <= self.calibration_momentum <= 1, "between 0 and 1")
         self._check_ends()
@@ -297,7 +300,7 @@ class Recipe:
             ValueError: if an episode holds out as many digits as there are.
         """
         if self.family == "sinusoids":
-            return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out)
+            return tasks.Sinusoids(self.inner_steps, self.inner_batch, self.held_out, self.reach)
         seen = self.digits
         sizes = {"steps": self.inner_steps, "batch": self.inner_batch, "held_out": self.held_out}
         return tasks.Images(*seen.train, **sizes, test=seen.test, again=True, parts=self.parts)

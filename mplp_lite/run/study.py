@@ -14,6 +14,7 @@ from ..protocol import Protocol
 from .folder import read_curve
 from .recipe import Recipe, RecipeError
 from .report import ReportError, find_learned, metric
+from .solutions import drawn
 
 SUCCESS, STUCK = 0.005, 0.012
 """Sinusoids: a run succeeds if its loss on unseen tasks ends below the first, and is stuck if it ends above the second."""
@@ -32,7 +33,8 @@ def collect(folder: str | Path, elsewhere: Iterable[str] = ()) -> dict[str, Any]
 
     Returns:
         `recipe`, the fields that all arms have in common; and `arms`, each with its `changes` and `runs`. For sinusoids also how many
-        of an arm's runs succeeded, with a Wilson interval of 95 %. Where rules were taken, each run has its metric `elsewhere`.
+        of an arm's runs succeeded, with a Wilson interval of 95 %, and of each run what its networks draw, see `solutions`. Where rules
+        were taken, each run has its metric `elsewhere`.
 
     Raises:
         ReportError: if there is no finished run, or one is of an experiment that no recipe describes.
@@ -98,10 +100,17 @@ def _read(folder, elsewhere):
     if "recipe" not in card:
         raise ReportError(f"{folder} holds the rule of an experiment of your own, which no recipe describes; only recipes are compared.")
     recipe, curve = Recipe.from_dict(card["recipe"]).as_dict(), evaluations(read_curve(folder / "curve.csv"))
-    first = {"first_success": _first_success(curve)} if recipe["family"] == "sinusoids" else {}
+    of_sinusoids = recipe["family"] == "sinusoids"
+    first = {"first_success": _first_success(curve)} if of_sinusoids else {}
+    curves = {"drawn": _drawn(folder)} if of_sinusoids else {}
     kept = ("seed", "sha256", "metric", "skipped", "versions")
     taken = {"elsewhere": {changes: _taken(folder, changes) for changes in elsewhere}} if elsewhere else {}
-    return recipe, {name: card[name] for name in kept} | {"curve": _thinned(curve) | first} | taken
+    return recipe, {name: card[name] for name in kept} | {"curve": _thinned(curve) | first} | curves | taken
+
+
+def _drawn(folder):
+    recipe, learned, _ = find_learned(str(folder))
+    return drawn(recipe, learned)
 
 
 def _taken(folder, changes):
