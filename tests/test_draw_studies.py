@@ -33,3 +33,15 @@ def test_a_place_has_a_row_a_seed_its_mark_and_a_kind_its_median():
     assert seeds.get_marker() == median.get_marker() != others.get_marker()
     assert seeds.get_ydata()[0] == median.get_ydata()[0] < others.get_ydata()[0] < 0.5
     assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["with", "without", "success"]
+
+
+def test_a_kind_shows_curves_of_its_first_rule_and_what_each_explains():
+    drawn = {"x": [-1, 0, 1], "explained": [0.1, 0.9, 0.2], "targets": np.eye(3).tolist(), "answers": (2 * np.eye(3)).tolist()}
+    figure = studies.solutions({"arc": [drawn, drawn | {"explained": [0.0, 0.8, 0.0]}], "all": [drawn]})
+    upper, other, lower, _ = figure.axes
+    assert [axes.get_title() for axes in (upper, other)] == ["arc", "all"]
+    np.testing.assert_allclose([line.get_ydata() for line in upper.lines[::2]], drawn["targets"])
+    np.testing.assert_allclose([line.get_ydata() for line in upper.lines[1::2]], drawn["answers"])
+    assert all(a.get_color() == b.get_color() for a, b in zip(upper.lines[::2], upper.lines[1::2], strict=True))
+    np.testing.assert_allclose([line.get_ydata() for line in lower.lines[:2]], [[0.1, 0.9, 0.2], [0.0, 0.8, 0.0]])
+    assert [text.get_text() for text in lower.get_legend().get_texts()] == ["the mean curve", "all"]

@@ -54,3 +54,26 @@ def ends(places: Mapping[str, Mapping[str, Sequence[float]]], levels: Mapping[st
         axes.set(xscale="log", xlabel=xlabel, yticks=range(len(places)), yticklabels=list(places), ylim=(len(places) - 0.5, -0.5))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, numpoints=1)
     return figure
+
+
+def solutions(kinds: Mapping[str, Sequence[Mapping[str, Sequence]]]) -> Figure:
+    """A column for each kind of rule: above, curves and what networks of its first rule answer; below, what each rule explains where.
+
+    Args:
+        kinds: by kind: what the networks of each rule draw, see `run.solutions.drawn`; up to four.
+    """
+    with style():
+        figure, axes = plt.subplots(2, len(kinds), figsize=(1 + 1.75 * len(kinds), 4.4), squeeze=False, sharex=True, sharey="row")
+        for (upper, lower), (kind, rules) in zip(axes.T, kinds.items(), strict=True):
+            for target, answer, color in zip(rules[0]["targets"], rules[0]["answers"], (TRAIN, EVAL, GREEN), strict=True):
+                upper.plot(rules[0]["x"], target, color=color, linewidth=3, alpha=0.35)
+                upper.plot(rules[0]["x"], answer, color=color)
+            for rule in rules:
+                lower.plot(rule["x"], rule["explained"], color=TRAIN, linewidth=1, alpha=0.6)
+            draw_levels(lower, {"the mean curve": 0, "all": 1})
+            upper.set(title=kind)
+            lower.set(xlabel="input x", ylim=(-1.2, 1.1))
+        axes[0, 0].set_ylabel("output y")
+        axes[1, 0].set_ylabel("share explained")
+        axes[1, 0].legend(loc="lower center", fontsize=8)
+    return figure
