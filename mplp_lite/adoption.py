@@ -48,7 +48,8 @@ def partner(node, graph, other):
     own, theirs = ([speaker for speaker in speakers(one) if speaker.op.kind == node.op.kind] for one in (graph, other))
     if not theirs:
         kinds = sorted({speaker.op.kind for speaker in speakers(other)})
-        raise ValueError(f"Node {node.name!r} is of the kind {node.op.kind!r}, but the rule was made for {kinds}; it has nothing to adopt.")
+        problem = f"Node {node.name!r} is of the kind {node.op.kind!r}, but the rule was made for {kinds}; it has nothing to adopt"
+        raise ValueError(f"{problem}. If it works like one of them, set its class's kind to that one.")
     if {speaker.name for speaker in own} == {speaker.name for speaker in theirs}:
         return other.node(node.name)
     return theirs[round(own.index(node) * (len(theirs) - 1) / max(len(own) - 1, 1))]

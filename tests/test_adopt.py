@@ -184,7 +184,7 @@ class Talkative(Weight):
 OTHERS = {
     "a kind that the source lacks": (
         Protocol(chain(dense(2, 2), Gain(2)), SMALL),
-        r"Node 'gain1' is of the kind 'gain', but the rule was made for \['activation', 'bias', 'l2', 'weight'\]; it has nothing to adopt",
+        r"Node 'gain1' is of the kind 'gain', but the rule was made for \['activation', 'bias', 'l2', 'weight'\]; it has nothing",
     ),
     "a softmax": (Protocol(mlp(2, 3, loss="cross_entropy"), SMALL), r"Node 'softmax1' is of the kind 'softmax', but"),
     "another learner": (Protocol(STEP, PAIR), "'W1' would learn as node 'W1' did, but it has a Stateless instead of a GRU; adopt"),
