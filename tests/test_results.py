@@ -177,17 +177,18 @@ def test_arms_of_the_ablations_differ_and_are_told_when_missing(tmp_path, monkey
     told = [arm.recipe.as_dict() for arm in ablations.ARMS.values()]
     assert all(told.count(recipe) == 1 for recipe in told)
     assert {arm.seeds for arm in ablations.ARMS.values()} == {4, 8}
-    runs = [{"seed": seed} for seed in range(8)]
+    runs = [{"seed": seed, "elsewhere": dict.fromkeys(ablations.FURTHER)} for seed in range(8)]
     arms = ({}, runs), ({"message": 1}, runs[:7]), ({"hint": 0.2}, runs)
     found = {"recipe": told[0], "arms": [{"changes": changes, "runs": done} for changes, done in arms]}
     monkeypatch.setattr(ablations, "FILE", tmp_path / "ablations.json")
     assert ablations.ARMS["default"].done(ablations.read()) == set()
     ablations.FILE.write_text(json.dumps(found))
     assert ablations.ARMS["default"].done(ablations.read()) == {*range(8)}
+    assert ablations.ARMS["default"]._replace(elsewhere=("reach=2",)).done(ablations.read()) == set()
     assert tool.complaints("ablations", tmp_path) == ["8 of its runs are of arms that are no longer in the study"]
     tool.main()
     said = capsys.readouterr().out
-    assert "still to be trained are message-1, message-4, " in said and "make ablations" in said and "default," not in said
+    assert "still to be trained are gradients, meta-sgd, " in said and "make ablations" in said and "default," not in said
 
 
 def test_an_arm_is_added_to_the_file_when_it_is_trained(tmp_path, monkeypatch):

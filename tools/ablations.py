@@ -27,7 +27,7 @@ SETTING = (
 ELSEWHERE = ("activation=tanh", "activation=sigmoid", "activation=step", "reach=5")
 """Where all rules are taken when they are trained."""
 FURTHER = (*ELSEWHERE, "inner_steps=10", "inner_steps=20", "widths=1,40,40,1", "widths=1,12,12,12,1")
-"""Where those of chapters 11 and 14 are taken, too; gradient descent with rates of its own knows only the network that it was made for."""
+"""Where those of some arms are taken, too; gradient descent with rates of its own knows only the network that it was made for."""
 
 
 class Arm(NamedTuple):
@@ -49,9 +49,9 @@ class Arm(NamedTuple):
         return recipes.find("sinusoid").changed((*SETTING, *self.changes))
 
     def done(self, found: dict) -> set[int]:
-        """Its seeds in a study."""
+        """Its seeds in a study that were taken wherever they should be."""
         mine = self.recipe.as_dict()
-        return {run["seed"] for recipe, run in study.pairs(found) if recipe == mine}
+        return {run["seed"] for recipe, run in study.pairs(found) if recipe == mine and {*self.elsewhere} <= {*run.get("elsewhere", ())}}
 
 
 ARMS = {
