@@ -123,6 +123,7 @@ Markdown(f"""
 # | **Part III, past the paper** | | |
 # | [12 A learner that is asked once](12_factored.ipynb) | one thought for each synapse and step: a rule that wins, travels and lasts | 20 |
 # | [13 What the messages say](13_messages.ipynb) | how much gradient is in them, what the rules do instead, and a lesson for Adam | 25 |
+# | [14 Gradients too](14_gradients.ipynb) | a derivative beside each message: the plateau goes, and what does not change | 12 |
 # | [15 Other graphs, one rule](15_graphs.ipynb) | ways around, two branches, two losses, weights used again and at every place of an image | 20 |
 # | [16 Never differentiable](16_steps.ipynb) | networks of steps, signs and whole numbers, and meta-training without a slope | 15 |
 # | [17 Digits in sequence](17_continual.ipynb) | what is left of the first classes when others follow, and what networks answer | 12 |
