@@ -3,7 +3,7 @@
 #
 # *Reading: about 12 minutes. Running: about three minutes on two CPU cores. You need: [the outer loop](06_meta_loop.ipynb), chapter 6, and [sinusoids](07_sinusoids.ipynb), chapter 7.*
 #
-# Nowhere in this book has a learner been told a gradient. That was the paper's wager: what can messages do alone? A practitioner would ask something else. The gradient is there, it costs
+# So far no rule that passes messages has been told a gradient. That was the paper's wager: what can messages do alone? A practitioner would ask something else. The gradient is there, it costs
 # little, and it says at once which way is down. Why not send it along?
 #
 # You will see one number travel beside every message, and check it against `jax.grad`. Then eight meta-trainings with it and eight without, in a setting small enough for two cores; gradient
@@ -321,3 +321,5 @@ for to in ("nothing", "messages", "gradients"):
 # - a plateau that goes away with it: all of eight seeds leave it within two hundred meta-steps, instead of some after many more;
 # - ends that are much alike, at a quarter of the loss of an Adam with learned rates;
 # - rules that travel no better for it.
+#
+# All of this is one small setting and one short budget. Whether the gradient still matters where meta-training is as long as in chapter 7, is open.
