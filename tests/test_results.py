@@ -191,6 +191,11 @@ def test_arms_of_the_ablations_differ_and_are_told_when_missing(tmp_path, monkey
     assert "still to be trained are gradients, meta-sgd, " in said and "make ablations" in said and "default," not in said
 
 
+def test_chapter_14_shows_the_setting_of_the_study():
+    shown = (ROOT / "book" / "14_gradients.py").read_text().partition("SETTING = (")[2].partition("\n)")[0]
+    assert tuple(re.findall(r'"(.+)"', shown)) == ablations.SETTING
+
+
 def test_an_arm_is_added_to_the_file_when_it_is_trained(tmp_path, monkeypatch):
     """The second one finds the first one's runs there."""
     small = ("steps=10", "widths=1,2,1", "learner_widths=2,", "outer_batch=1")
