@@ -109,7 +109,7 @@ for name, recipe in {"messages alone": alone, "gradients too": both}.items():
 # ## Eight times with, eight times without
 #
 # One meta-training says nothing about a plateau; the next seed may leave it at once. So this is the reduced setting that all comparisons of many seeds in this book share, the one of `SETTING` above:
-# 12 units a layer, learners of half the width, inputs between -3 and 3, 1,600 meta-steps. The rest is as in chapter 7. Both arms meet the same tasks and the same priors in the same order. The command, hours
+# 12 units a layer, learners of half the width, inputs between -3 and 3, 1,600 meta-steps. The rest is as in chapter 7. Both arms meet the same tasks and the same priors in the same order. The command, about an hour
 # on two cores, is `python tools/ablations.py default gradients`, and `results/ablations.json` has what came of it.
 #
 # A run *succeeds* when its loss on 100 new tasks ends below .005. To know the family's mean curve by heart, without learning anything, is worth this:
@@ -183,8 +183,8 @@ for name, runs in arms.items():
     print(f"{name:15} median {np.median(ends):.5f}, {spread}")
 
 # %% [markdown]
-# From weights this small five plain gradient steps lead nowhere, whatever the rates: meta-SGD ends where answering 0 ends (so it does from first rates of 1 instead of .2, and from 5 it breaks; two seeds each).
-# Adam divides the small slopes by their size and comes to .011, every seed alike; first rates of .05 and .1 come to the same. A learner that has both gets to a quarter of that,
+# From weights this small five plain gradient steps lead nowhere, even at learned rates: meta-SGD ends where answering 0 ends.
+# Adam divides the small slopes by their size and comes to .011, every seed alike. A learner that has both gets to a quarter of that,
 # and so does one that has messages alone. So what rules do with a gradient is more than to scale it; and most of what they do, they can do without.
 #
 # ## Elsewhere

@@ -102,20 +102,15 @@ def _read(folder, elsewhere):
     recipe, curve = Recipe.from_dict(card["recipe"]).as_dict(), evaluations(read_curve(folder / "curve.csv"))
     of_sinusoids = recipe["family"] == "sinusoids"
     first = {"first_success": _first_success(curve)} if of_sinusoids else {}
-    curves = {"drawn": _drawn(folder)} if of_sinusoids else {}
+    learned = find_learned(str(folder))[:2] if of_sinusoids or elsewhere else None
+    curves = {"drawn": drawn(*learned)} if of_sinusoids else {}
     kept = ("seed", "sha256", "metric", "skipped", "versions")
-    taken = {"elsewhere": {changes: _taken(folder, changes) for changes in elsewhere}} if elsewhere else {}
+    taken = {"elsewhere": {changes: _taken(*learned, changes) for changes in elsewhere}} if elsewhere else {}
     return recipe, {name: card[name] for name in kept} | {"curve": _thinned(curve) | first} | curves | taken
 
 
-def _drawn(folder):
-    recipe, learned, _ = find_learned(str(folder))
-    return drawn(recipe, learned)
-
-
-def _taken(folder, changes):
+def _taken(recipe, learned, changes):
     """What a rule is worth on another network or task."""
-    recipe, learned, _ = find_learned(str(folder))
     there = replace(recipe, first="", turns=()).changed(changes.split())
     network = there.protocol
     rule = network.adopt(learned.rule, learned.network) if isinstance(network, Protocol) else learned.rule
