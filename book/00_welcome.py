@@ -120,6 +120,7 @@ Markdown(f"""
 # | [8 Learning with a prior](08_prior.ipynb) | a rule and a starting point that are made for each other, beside MAML | 25 |
 # | [9 Digits](09_digits.ipynb) | its second experiment, and what its table does not say | 25 |
 # | [10 Transfer](10_transfer.ipynb) | a rule far from home, why it runs away, and one that travels and lasts | 20 |
+# | [11 Many seeds](11_many_seeds.ipynb) | its ablations, eight seeds for each, and what stuck rules have learned | 12 |
 # | **Part III, past the paper** | | |
 # | [12 A learner that is asked once](12_factored.ipynb) | one thought for each synapse and step: a rule that wins, travels and lasts | 20 |
 # | [13 What the messages say](13_messages.ipynb) | how much gradient is in them, what the rules do instead, and a lesson for Adam | 25 |

@@ -108,7 +108,7 @@ for name, recipe in {"messages alone": alone, "gradients too": both}.items():
 # %% [markdown]
 # ## Eight times with, eight times without
 #
-# One meta-training says nothing about a plateau; the next seed may leave it at once. So this is the reduced setting that all comparisons of many seeds in this book share, the one of `SETTING` above:
+# One meta-training says nothing about a plateau; the next seed may leave it at once. So this is the reduced setting that all comparisons of many seeds in this book share ([chapter 11](11_many_seeds.ipynb)), the one of `SETTING` above:
 # 12 units a layer, learners of half the width, inputs between -3 and 3, 1,600 meta-steps. The rest is as in chapter 7. Both arms meet the same tasks and the same priors in the same order. The command, about an hour
 # on two cores, is `python tools/ablations.py default gradients`, and `results/ablations.json` has what came of it.
 #

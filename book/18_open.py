@@ -410,7 +410,7 @@ for name, view in list(views.items())[notebook.steps(0, 2) :]:
 # | Rules move to step functions; meta-meta-training could do more | chapters [10](10_transfer.ipynb), [12](12_factored.ipynb), [16](16_steps.ipynb), and above |
 # | Any graph of differentiable parts will do | [chapter 15](15_graphs.ipynb), and nodes of one's own |
 # | Continual learning suits it | [chapter 17](17_continual.ipynb) |
-# | Learners get stuck, in nearly every experiment | seen in chapters [6](06_meta_loop.ipynb) and [7](07_sinusoids.ipynb); counts over widths and message sizes are missing |
+# | Learners get stuck, in nearly every experiment | they do: counted over messages, ways of sharing and memories, eight seeds each, [chapter 11](11_many_seeds.ipynb); widths of learners are missing |
 # | Hints help, most in long runs; which hint, is hard to say | above, and [chapter 17](17_continual.ipynb) |
 # | Messages need not vanish or explode | they do not, down eight layers; but they stop being understood, [chapter 13](13_messages.ipynb) |
 # | Nodes may work each in its own time | a small order of that kind, [chapter 2](02_arrows.ipynb); not meta-trained |

@@ -191,8 +191,9 @@ def test_arms_of_the_ablations_differ_and_are_told_when_missing(tmp_path, monkey
     assert "still to be trained are gradients, meta-sgd, " in said and "make ablations" in said and "default," not in said
 
 
-def test_chapter_14_shows_the_setting_of_the_study():
-    shown = (ROOT / "book" / "14_gradients.py").read_text().partition("SETTING = (")[2].partition("\n)")[0]
+@pytest.mark.parametrize("chapter", ["11_many_seeds", "14_gradients"])
+def test_chapters_show_the_setting_of_the_study(chapter):
+    shown = (ROOT / "book" / f"{chapter}.py").read_text().partition("SETTING = (")[2].partition("\n)")[0]
     assert tuple(re.findall(r'"(.+)"', shown)) == ablations.SETTING
 
 

@@ -63,7 +63,7 @@ def solutions(kinds: Mapping[str, Sequence[Mapping[str, Sequence]]]) -> Figure:
         kinds: by kind: what the networks of each rule draw, see `run.solutions.drawn`; up to four.
     """
     with style():
-        figure, axes = plt.subplots(2, len(kinds), figsize=(1 + 1.75 * len(kinds), 4.4), squeeze=False, sharex=True, sharey="row")
+        figure, axes = plt.subplots(2, len(kinds), figsize=(1 + 1.75 * len(kinds), 4.4), squeeze=False, sharex="col", sharey="row")
         for (upper, lower), (kind, rules) in zip(axes.T, kinds.items(), strict=True):
             for target, answer, color in zip(rules[0]["targets"], rules[0]["answers"], (TRAIN, EVAL, GREEN), strict=True):
                 upper.plot(rules[0]["x"], target, color=color, linewidth=3, alpha=0.35)
