@@ -79,7 +79,7 @@ print(home.steps, "meta-steps of", home.outer_batch, "tasks; message", home.mess
 
 # %% [markdown]
 # What we call things was fixed beforehand. A rule is judged by its mean loss on 100 new tasks, after five inner steps. Below .005 it is a **success**. Above .012 it is **stuck**: to know the
-# family's mean curve by heart, and nothing of the task, is worth .0171 (chapter 14). How soon a run succeeds is the first evaluation below .005; an evaluation is the mean held-out loss of a hundred meta-steps.
+# family's mean curve by heart, and nothing of the task, is worth .0171 (chapter 14). How soon a run succeeds is the first evaluation below .005, an evaluation being the mean held-out loss of a hundred meta-steps; *half by* is when half of the seeds had done so.
 #
 # Eight seeds do not make a share certain. Beside each stands the interval in which the probability of success lies with 95 % confidence (Wilson's). The study is one command, `make ablations`. On one core an arm
 # of eight seeds, trained side by side, takes about three quarters of an hour; each is written to `results/ablations.json` when it is done, and what was interrupted goes on.
@@ -254,7 +254,7 @@ for name in ("the setting", "message 1"):
     print("explained", *(f"{now['explained'][at]:6.2f}" for at in places))
 
 # %% [markdown]
-# The first two hundred agree to the last digit or nearly; later ones drift apart, as sums in another order do. With eight numbers the rule leaves its first plateau in the second hundred meta-steps, and after three hundred explains two thirds of what lies at ±1 and ±2. With
+# The setting's curve agrees to the last digit for two hundred meta-steps, the other to two per cent: runs drift apart where sums are made in another order. With eight numbers the rule leaves its first plateau in the second hundred meta-steps, and after three hundred explains two thirds of what lies at ±1 and ±2. With
 # one number it explains next to nothing yet. According to the file this seed is among the three of its arm that end above .012.
 #
 # ## Where it stops working
