@@ -82,7 +82,7 @@ print(home.steps, "meta-steps of", home.outer_batch, "tasks; message", home.mess
 # family's mean curve by heart, and nothing of the task, is worth .0171 (chapter 14). How soon a run succeeds is the first evaluation below .005, an evaluation being the mean held-out loss of a hundred meta-steps; *half by* is when half of the seeds had done so.
 #
 # Eight seeds do not make a share certain. Beside each stands the interval in which the probability of success lies with 95 % confidence (Wilson's). The study is one command, `make ablations`. On one core an arm
-# of eight seeds, trained side by side, takes about three quarters of an hour; each is written to `results/ablations.json` when it is done, and what was interrupted goes on.
+# of eight seeds, trained side by side, takes up to three quarters of an hour; each is written to `results/ablations.json` when it is done, and what was interrupted goes on.
 
 # %%
 book = Path.cwd() if Path("../results").exists() else Path("book")
@@ -310,7 +310,7 @@ for name in ("the setting", "message 1"):
 # | all shared | .041 | .090 | .166 | .279 |
 # | stateless | .036 | 1.122 | 1.778 | 3.229 |
 #
-# None of them travels: every median is at least twice what the mean curve is worth there or here, mostly ten times. A smaller message or a shared learner makes no rule a general one; without a memory it is worse, where units are not
+# None of them travels: every median is above the .017 of the mean curve, twice as high with the wider range, five to two hundred times with other units. A smaller message or a shared learner makes no rule a general one; without a memory it is worse, where units are not
 # relus by a factor of three to ten.
 #
 # </details>
